@@ -1,0 +1,24 @@
+//! Frames: the one format from device to device. A frame is one independently compressed zstd frame of
+//! NDJSON lines; frames concatenate. Here is what makes a frame safe to pass on unread, and what each kind of
+//! frame holds.
+
+mod batch;
+mod codec;
+mod inspect;
+mod pull;
+mod push;
+mod segment;
+
+#[cfg(test)]
+mod tests;
+
+pub use batch::{BatchHeader, BatchLines, MalformedBatch, write_batch};
+pub use codec::{Decoder, Encoder, FrameError};
+pub use inspect::{FrameInfo, Unsafe, inspect};
+pub use pull::{PullItem, PullReader, TornPull, write_line};
+pub use push::{
+    PushHeader, QuarantineReason, UnreadablePush, read_quarantined, split_push, write_quarantined,
+};
+pub use segment::{
+    FIRST_HEADER, LAST_HEADER, SPACE_HEADER, SegmentBatch, SegmentBody, SegmentHeader, TornSegment,
+};

@@ -1,0 +1,14 @@
+//! Tidelog's pure core: what an event is, how a batch is judged, and the formats that travel between
+//! device, server and log. No I/O, no clock, no randomness: everything comes in as an argument.
+
+pub mod admit;
+pub mod clock;
+pub mod code;
+pub mod event;
+pub mod frame;
+pub mod id;
+pub mod json;
+pub mod limits;
+pub mod protocol;
+pub mod schema;
+pub mod stamp;

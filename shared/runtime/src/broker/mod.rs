@@ -1,0 +1,109 @@
+//! The broker (NATS JetStream): one bounded, self-healing connection, the streams and their consumer, and
+//! publishing. Every wait here has an end; nothing queues while the broker is away.
+
+mod connection;
+mod error;
+mod publish;
+mod settings;
+mod streams;
+mod subjects;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_nats::jetstream;
+use async_nats::jetstream::context::ContextBuilder;
+use tokio::sync::{Mutex, Semaphore};
+use tokio::time::Instant;
+
+use connection::Link;
+pub use error::{BrokerError, PublishError};
+pub use settings::BrokerConfig;
+pub use streams::{INGEST_CONSUMER, PushFill};
+pub use subjects::Subjects;
+
+/// Bytes of a message that are kept free for its headers.
+const HEADER_RESERVE_BYTES: usize = 64 * 1024;
+
+/// Bound of one request to JetStream's API.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A connection to the broker. Clones share it.
+#[derive(Clone)]
+pub struct Broker {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    client: async_nats::Client,
+    jetstream: jetstream::Context,
+    link: Arc<Link>,
+    config: BrokerConfig,
+    subjects: Subjects,
+    /// One permit for each publish that awaits its acknowledgement.
+    window: Semaphore,
+    /// When the streams were last put in order, so that many publishers heal them once.
+    healed: Mutex<Option<Instant>>,
+}
+
+impl Broker {
+    /// Connects in the background and for ever: services may start before their broker. `name` is what the
+    /// broker's operators see.
+    ///
+    /// # Errors
+    /// [`BrokerError::Configuration`]: the URL or the credentials file cannot be used. A broker that is away is
+    /// no error.
+    pub async fn connect(config: &BrokerConfig, name: &str) -> Result<Self, BrokerError> {
+        let (client, link) = connection::open(config, name).await?;
+        let jetstream = ContextBuilder::new()
+            .timeout(REQUEST_TIMEOUT.max(config.publish_timeout()))
+            // Our own window refuses first; this one must never be the one that waits.
+            .max_ack_inflight(config.publish_window.saturating_add(1))
+            .backpressure_on_inflight(false)
+            .build(client.clone());
+        Ok(Self {
+            shared: Arc::new(Shared {
+                client,
+                jetstream,
+                link,
+                config: config.clone(),
+                subjects: Subjects::new(&config.subject_prefix),
+                window: Semaphore::new(config.publish_window),
+                healed: Mutex::new(None),
+            }),
+        })
+    }
+
+    /// The NATS client, for subscriptions. Bound every wait on it: its publishes can block while the broker is
+    /// away.
+    pub fn client(&self) -> &async_nats::Client {
+        &self.shared.client
+    }
+
+    /// The subjects of this installation.
+    pub fn subjects(&self) -> &Subjects {
+        &self.shared.subjects
+    }
+
+    /// The configuration that the broker was connected with.
+    pub fn config(&self) -> &BrokerConfig {
+        &self.shared.config
+    }
+
+    /// Whether the connection stands just now.
+    pub fn is_connected(&self) -> bool {
+        connection::stands(&self.shared.client)
+    }
+
+    /// Bytes of the largest payload that may be published: the broker's `max_payload` (1 MiB until it has told
+    /// us) less a reserve for headers.
+    pub fn largest_frame(&self) -> usize {
+        self.shared.client.max_payload().saturating_sub(HEADER_RESERVE_BYTES)
+    }
+}
+
+impl std::fmt::Debug for Broker {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Broker").field("config", &self.shared.config).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,202 @@
+//! The streams PUSH and LOG and the consumer of ingest: the one place where they are defined, created, measured
+//! and trimmed.
+
+use std::future::{Future, IntoFuture};
+use std::time::Duration;
+
+use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, PullConsumer, pull};
+use async_nats::jetstream::stream::{Config, DiscardPolicy, RetentionPolicy, StorageType};
+use tokio::time::{Instant, timeout};
+
+use super::{Broker, BrokerConfig, BrokerError, REQUEST_TIMEOUT, Subjects};
+
+/// The durable consumer that all replicas of ingest share.
+pub const INGEST_CONSUMER: &str = "ingest";
+
+/// How long the broker remembers message ids: longer than any publish is retried.
+const DUPLICATE_WINDOW: Duration = Duration::from_mins(2);
+
+const SECONDS_PER_HOUR: u64 = 3600;
+
+/// How full PUSH is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PushFill {
+    /// Bytes stored.
+    pub bytes: u64,
+    /// Bytes at which pushes are refused.
+    pub max_bytes: u64,
+    /// Messages stored.
+    pub messages: u64,
+    /// Stream sequence of the oldest message.
+    pub first_sequence: u64,
+    /// Stream sequence of the newest message.
+    pub last_sequence: u64,
+    /// The stream sequence through which ingest has acknowledged every message.
+    pub ack_floor: u64,
+}
+
+impl PushFill {
+    /// Percent of the stream's size in use, rounded down.
+    pub fn percent(&self) -> u64 {
+        self.bytes.saturating_mul(100).checked_div(self.max_bytes).unwrap_or(100)
+    }
+}
+
+impl Broker {
+    /// Creates the streams and the consumer, or brings them to the configuration. Idempotent; bounded by a few
+    /// seconds.
+    ///
+    /// # Errors
+    /// [`BrokerError::Unavailable`]: try again. [`BrokerError::Refused`]: the broker has no room for the streams,
+    /// or one exists with settings that cannot be changed.
+    pub async fn ensure_streams(&self) -> Result<(), BrokerError> {
+        let mut healed = self.shared.healed.lock().await;
+        self.put_in_order().await?;
+        *healed = Some(Instant::now());
+        Ok(())
+    }
+
+    /// The consumer of ingest; it and its stream are created if missing.
+    ///
+    /// # Errors
+    /// As [`Broker::ensure_streams`].
+    pub async fn ingest_consumer(&self) -> Result<PullConsumer, BrokerError> {
+        let get = || {
+            let push = self.config().push_stream();
+            async move { self.shared.jetstream.get_consumer_from_stream(INGEST_CONSUMER, push).await }
+        };
+        match bounded(get()).await {
+            Err(BrokerError::Missing(_)) => {
+                self.ensure_streams().await?;
+                bounded(get()).await
+            }
+            found => found,
+        }
+    }
+
+    /// How full PUSH is, and how much of it ingest is done with.
+    ///
+    /// # Errors
+    /// [`BrokerError::Missing`]: there is no PUSH or no consumer; nothing is created here.
+    pub async fn push_fill(&self) -> Result<PushFill, BrokerError> {
+        let push = self.config().push_stream();
+        let stream = bounded(self.shared.jetstream.get_stream(&push)).await?;
+        let consumer: PullConsumer =
+            bounded(self.shared.jetstream.get_consumer_from_stream(INGEST_CONSUMER, &push)).await?;
+        let info = stream.cached_info();
+        Ok(PushFill {
+            bytes: info.state.bytes,
+            max_bytes: u64::try_from(info.config.max_bytes).unwrap_or(u64::MAX),
+            messages: info.state.messages,
+            first_sequence: info.state.first_sequence,
+            last_sequence: info.state.last_sequence,
+            ack_floor: consumer.cached_info().ack_floor.stream_sequence,
+        })
+    }
+
+    /// Removes the messages of PUSH with a stream sequence below `sequence`; returns how many there were. The
+    /// caller makes sure that all of them are committed.
+    ///
+    /// # Errors
+    /// [`BrokerError::Missing`]: there is no PUSH.
+    pub async fn purge_push_below(&self, sequence: u64) -> Result<u64, BrokerError> {
+        // JetStream reads a purge "below 0" as a purge of everything.
+        if sequence <= 1 {
+            return Ok(0);
+        }
+        let stream = self
+            .shared
+            .jetstream
+            .get_stream_no_info(self.config().push_stream())
+            .await
+            .map_err(BrokerError::from)?;
+        Ok(bounded(stream.purge().sequence(sequence)).await?.purged)
+    }
+
+    /// Puts in order streams that were missing at `missed_at`, once for all who missed them at the same time.
+    pub(super) async fn heal_streams(&self, missed_at: Instant) -> Result<(), BrokerError> {
+        let mut healed = self.shared.healed.lock().await;
+        if healed.is_some_and(|at| at > missed_at) {
+            return Ok(());
+        }
+        tracing::warn!("a stream is missing; creating it");
+        self.put_in_order().await?;
+        *healed = Some(Instant::now());
+        Ok(())
+    }
+
+    async fn put_in_order(&self) -> Result<(), BrokerError> {
+        let jetstream = &self.shared.jetstream;
+        let config = self.config();
+        for stream in [push_stream(config, self.subjects()), log_stream(config, self.subjects())] {
+            bounded(jetstream.create_or_update_stream(stream)).await?;
+        }
+        bounded(jetstream.create_consumer_on_stream(ingest_consumer(config), config.push_stream())).await?;
+        Ok(())
+    }
+}
+
+/// Bounds a request as a whole: the wait for its answer is bounded by the client, the wait to send it is not.
+async fn bounded<T, E: Into<BrokerError>>(
+    request: impl IntoFuture<IntoFuture = impl Future<Output = Result<T, E>>>,
+) -> Result<T, BrokerError> {
+    match timeout(REQUEST_TIMEOUT, request.into_future()).await {
+        Ok(answer) => answer.map_err(Into::into),
+        Err(elapsed) => Err(BrokerError::Unavailable(elapsed.into())),
+    }
+}
+
+fn push_stream(config: &BrokerConfig, subjects: &Subjects) -> Config {
+    Config {
+        name: config.push_stream(),
+        description: Some("Batches on their way to the log".to_owned()),
+        subjects: vec![subjects.push_all()],
+        // Uncommitted batches must never be thrown out to make room for new ones.
+        discard: DiscardPolicy::New,
+        max_bytes: config.push_max_bytes,
+        max_age: hours(config.push_max_age_hours),
+        ..common(config)
+    }
+}
+
+fn log_stream(config: &BrokerConfig, subjects: &Subjects) -> Config {
+    Config {
+        name: config.log_stream(),
+        description: Some("Committed segments".to_owned()),
+        subjects: vec![subjects.log_all()],
+        discard: DiscardPolicy::Old,
+        max_bytes: config.log_max_bytes,
+        max_age: hours(config.log_max_age_hours),
+        ..common(config)
+    }
+}
+
+fn common(config: &BrokerConfig) -> Config {
+    Config {
+        // Kept whether read or not: PUSH is what a restored database replays.
+        retention: RetentionPolicy::Limits,
+        storage: StorageType::File,
+        num_replicas: config.replicas as usize,
+        duplicate_window: DUPLICATE_WINDOW,
+        allow_direct: true,
+        ..Config::default()
+    }
+}
+
+fn ingest_consumer(config: &BrokerConfig) -> pull::Config {
+    pull::Config {
+        durable_name: Some(INGEST_CONSUMER.to_owned()),
+        description: Some("Shared by the replicas of ingest".to_owned()),
+        deliver_policy: DeliverPolicy::All,
+        ack_policy: AckPolicy::Explicit,
+        ack_wait: config.ack_wait(),
+        // A database that is away must never make the broker give up on good batches.
+        max_deliver: -1,
+        max_ack_pending: i64::from(config.max_ack_pending),
+        ..pull::Config::default()
+    }
+}
+
+fn hours(hours: u64) -> Duration {
+    Duration::from_secs(hours.saturating_mul(SECONDS_PER_HOUR))
+}

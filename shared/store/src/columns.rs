@@ -1,0 +1,38 @@
+//! From columns to the types of the domain. The tables hold only valid values, so a failure here is damage
+//! and becomes a decode error that names the column.
+
+use std::str::FromStr;
+
+use sqlx::Row;
+use sqlx::postgres::PgRow;
+use tidelog_events::id::{Position, Sequence};
+
+/// A text column as an id.
+pub(crate) fn id<T>(row: &PgRow, column: &str) -> sqlx::Result<T>
+where
+    T: FromStr,
+    T::Err: std::error::Error + Send + Sync + 'static,
+{
+    parse(column, row.try_get::<&str, _>(column)?)
+}
+
+fn parse<T>(column: &str, text: &str) -> sqlx::Result<T>
+where
+    T: FromStr,
+    T::Err: std::error::Error + Send + Sync + 'static,
+{
+    text.parse().map_err(|error: T::Err| sqlx::Error::ColumnDecode {
+        index: column.to_owned(),
+        source: Box::new(error),
+    })
+}
+
+/// A `bigint` column as a position.
+pub(crate) fn position(row: &PgRow, column: &str) -> sqlx::Result<Position> {
+    row.try_get(column).map(Position::from_i64)
+}
+
+/// A `bigint` column as a sequence.
+pub(crate) fn sequence(row: &PgRow, column: &str) -> sqlx::Result<Sequence> {
+    row.try_get(column).map(Sequence::from_i64)
+}

@@ -1,0 +1,138 @@
+//! `devices`: the watermark of each device in each space, and what is known of it as a reader.
+
+use sqlx::postgres::PgRow;
+use sqlx::{PgConnection, Row};
+use tidelog_events::admit::Mark;
+use tidelog_events::id::{DeviceId, EventId, SpaceId};
+use uuid::Uuid;
+
+use crate::columns;
+
+/// A device's watermark; `None` for one that has pushed nothing.
+fn mark(row: &PgRow) -> sqlx::Result<Option<Mark>> {
+    let Some(event_id) = row.try_get::<Option<Uuid>, _>("last_event_id")? else { return Ok(None) };
+    Ok(Some(Mark {
+        owner: columns::id(row, "user_id")?,
+        sequence: columns::sequence(row, "last_sequence")?,
+        event_id: EventId(event_id),
+    }))
+}
+
+/// Locks the devices' rows, in order, and reads their watermarks; those without one are left out.
+pub async fn lock_marks(
+    connection: &mut PgConnection,
+    spaces: &[&str],
+    devices: &[&str],
+) -> sqlx::Result<Vec<(SpaceId, DeviceId, Mark)>> {
+    let rows = sqlx::query(
+        "SELECT devices.space_id, devices.device_id, user_id, last_sequence, last_event_id
+         FROM devices
+         JOIN unnest($1::text[], $2::text[]) AS wanted (space_id, device_id)
+           ON devices.space_id = wanted.space_id AND devices.device_id = wanted.device_id
+         ORDER BY devices.space_id, devices.device_id
+         FOR UPDATE OF devices",
+    )
+    .bind(spaces)
+    .bind(devices)
+    .fetch_all(connection)
+    .await?;
+    let mut marks = Vec::with_capacity(rows.len());
+    for row in &rows {
+        if let Some(mark) = mark(row)? {
+            marks.push((columns::id(row, "space_id")?, columns::id(row, "device_id")?, mark));
+        }
+    }
+    Ok(marks)
+}
+
+/// The watermarks of a space's devices, as a reader sees them.
+pub async fn marks(
+    connection: &mut PgConnection,
+    space: &SpaceId,
+    devices: &[&str],
+) -> sqlx::Result<Vec<(DeviceId, Mark)>> {
+    let rows = sqlx::query(
+        "SELECT device_id, user_id, last_sequence, last_event_id FROM devices
+         WHERE space_id = $1 AND device_id = ANY ($2::text[])",
+    )
+    .bind(space.as_str())
+    .bind(devices)
+    .fetch_all(connection)
+    .await?;
+    let mut marks = Vec::with_capacity(rows.len());
+    for row in &rows {
+        if let Some(mark) = mark(row)? {
+            marks.push((columns::id(row, "device_id")?, mark));
+        }
+    }
+    Ok(marks)
+}
+
+/// Watermarks to write, column by column.
+#[derive(Debug, Default)]
+pub struct MarkColumns<'a> {
+    spaces: Vec<&'a str>,
+    devices: Vec<&'a str>,
+    users: Vec<&'a str>,
+    sequences: Vec<i64>,
+    event_ids: Vec<Uuid>,
+}
+
+impl<'a> MarkColumns<'a> {
+    /// Whether there is nothing to write.
+    pub fn is_empty(&self) -> bool {
+        self.spaces.is_empty()
+    }
+
+    /// Adds a device's watermark. Add in order of space and device: rows are locked in that order.
+    pub fn push(&mut self, space: &'a SpaceId, device: &'a DeviceId, mark: &'a Mark) {
+        self.spaces.push(space.as_str());
+        self.devices.push(device.as_str());
+        self.users.push(mark.owner.as_str());
+        self.sequences.push(mark.sequence.as_i64());
+        self.event_ids.push(mark.event_id.0);
+    }
+}
+
+/// Writes watermarks, making rows for new devices; the caller holds the spaces' locks.
+pub async fn set_marks(connection: &mut PgConnection, marks: &MarkColumns<'_>) -> sqlx::Result<()> {
+    sqlx::query(
+        "INSERT INTO devices (space_id, device_id, user_id, last_sequence, last_event_id)
+         SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::uuid[])
+         ON CONFLICT (space_id, device_id) DO UPDATE
+         SET user_id = EXCLUDED.user_id, last_sequence = EXCLUDED.last_sequence,
+             last_event_id = EXCLUDED.last_event_id, last_seen_at = now()",
+    )
+    .bind(&marks.spaces)
+    .bind(&marks.devices)
+    .bind(&marks.users)
+    .bind(&marks.sequences)
+    .bind(&marks.event_ids)
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Notes that devices were seen with these cursors, making rows for devices that have only pulled. The
+/// arguments are sorted by space and device, so that no two writers wait for each other.
+pub async fn note_readers(
+    connection: &mut PgConnection,
+    spaces: &[&str],
+    devices: &[&str],
+    cursors: &[i64],
+) -> sqlx::Result<()> {
+    sqlx::query(
+        "INSERT INTO devices (space_id, device_id, cursor)
+         SELECT seen.space_id, seen.device_id, seen.cursor
+         FROM unnest($1::text[], $2::text[], $3::bigint[]) AS seen (space_id, device_id, cursor)
+         WHERE EXISTS (SELECT FROM spaces WHERE spaces.space_id = seen.space_id)
+         ORDER BY seen.space_id, seen.device_id
+         ON CONFLICT (space_id, device_id) DO UPDATE SET cursor = EXCLUDED.cursor, last_seen_at = now()",
+    )
+    .bind(spaces)
+    .bind(devices)
+    .bind(cursors)
+    .execute(connection)
+    .await?;
+    Ok(())
+}

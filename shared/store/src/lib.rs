@@ -1,0 +1,21 @@
+//! Tidelog's tables in PostgreSQL: the migrations, and one module a table with all its statements. A service
+//! writes only the columns that it owns (see the comments in `migrations/`); the others only read.
+
+mod columns;
+pub mod devices;
+pub mod erasures;
+pub mod incarnation;
+pub mod quarantine;
+pub mod quarantined_messages;
+pub mod segments;
+pub mod spaces;
+
+use sqlx::PgPool;
+use sqlx::migrate::{MigrateError, Migrator};
+
+static MIGRATIONS: Migrator = sqlx::migrate!();
+
+/// Brings the tables to this version. Safe to run from several replicas at once, and again.
+pub async fn migrate(pool: &PgPool) -> Result<(), MigrateError> {
+    MIGRATIONS.run(pool).await
+}

@@ -1,0 +1,214 @@
+//! `segments`: the log itself, a row a run of positions.
+
+use sqlx::postgres::PgRow;
+use sqlx::types::Json;
+use sqlx::{PgConnection, Row};
+use tidelog_events::frame::{SegmentBatch, SegmentHeader};
+use tidelog_events::id::{DeviceId, Position, Sequence, SpaceId};
+use tidelog_events::protocol::UtcTime;
+
+use crate::columns;
+
+/// A segment as it is stored.
+#[derive(Debug, Clone)]
+pub struct Segment {
+    /// Its header, as readers get it.
+    pub header: SegmentHeader,
+    /// The body frame.
+    pub frame: Vec<u8>,
+}
+
+/// Which of a device's sequences a segment is; `None` where it holds several batches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SequenceRange {
+    /// The first.
+    pub first: Sequence,
+    /// The last. Sequences that lie in quarantine are missing between.
+    pub last: Sequence,
+}
+
+/// Segments to append, column by column.
+#[derive(Debug, Default)]
+pub struct SegmentColumns<'a> {
+    spaces: Vec<&'a str>,
+    firsts: Vec<i64>,
+    lasts: Vec<i64>,
+    devices: Vec<Option<&'a str>>,
+    users: Vec<Option<&'a str>>,
+    first_sequences: Vec<Option<i64>>,
+    last_sequences: Vec<Option<i64>>,
+    received_at: Vec<i64>,
+    released: Vec<bool>,
+    batches: Vec<Option<Json<&'a [SegmentBatch]>>>,
+    frames: Vec<&'a [u8]>,
+}
+
+impl<'a> SegmentColumns<'a> {
+    /// Adds a segment. With `sequences` it is one batch of one device.
+    pub fn push(
+        &mut self,
+        space: &'a SpaceId,
+        header: &'a SegmentHeader,
+        sequences: Option<SequenceRange>,
+        frame: &'a [u8],
+    ) {
+        let batch = sequences.and(header.batches.first());
+        self.spaces.push(space.as_str());
+        self.firsts.push(header.first.as_i64());
+        self.lasts.push(header.last.as_i64());
+        self.devices.push(batch.map(|batch| batch.device_id.as_str()));
+        self.users.push(batch.map(|batch| batch.user_id.as_str()));
+        self.first_sequences.push(sequences.map(|range| range.first.as_i64()));
+        self.last_sequences.push(sequences.map(|range| range.last.as_i64()));
+        self.received_at.push(header.batches.first().map_or(0, |batch| batch.received_at.0));
+        self.released.push(batch.is_some_and(|batch| batch.released));
+        self.batches.push(batch.is_none().then_some(Json(&header.batches)));
+        self.frames.push(frame);
+    }
+
+    /// Whether there is nothing to append.
+    pub fn is_empty(&self) -> bool {
+        self.spaces.is_empty()
+    }
+}
+
+/// Appends segments; the caller holds the spaces' locks and has numbered them.
+pub async fn append(connection: &mut PgConnection, segments: &SegmentColumns<'_>) -> sqlx::Result<()> {
+    sqlx::query(
+        "INSERT INTO segments (space_id, first, last, device_id, user_id, first_sequence, last_sequence,
+                               received_at, released, batches, frame)
+         SELECT space_id, first, last, device_id, user_id, first_sequence, last_sequence,
+                timestamptz 'epoch' + received_ms * interval '1 millisecond', released, batches, frame
+         FROM unnest($1::text[], $2::bigint[], $3::bigint[], $4::text[], $5::text[], $6::bigint[],
+                     $7::bigint[], $8::bigint[], $9::boolean[], $10::jsonb[], $11::bytea[])
+           AS appended (space_id, first, last, device_id, user_id, first_sequence, last_sequence,
+                        received_ms, released, batches, frame)",
+    )
+    .bind(&segments.spaces)
+    .bind(&segments.firsts)
+    .bind(&segments.lasts)
+    .bind(&segments.devices)
+    .bind(&segments.users)
+    .bind(&segments.first_sequences)
+    .bind(&segments.last_sequences)
+    .bind(&segments.received_at)
+    .bind(&segments.released)
+    .bind(&segments.batches)
+    .bind(&segments.frames)
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+fn segment(row: &PgRow) -> sqlx::Result<Segment> {
+    let (first, last) = (columns::position(row, "first")?, columns::position(row, "last")?);
+    let events = last.0 + 1 - first.0;
+    let (batches, lines) = match row.try_get::<Option<Json<Vec<SegmentBatch>>>, _>("batches")? {
+        Some(Json(batches)) => (batches, events),
+        None => (vec![only_batch(row, first)?], events + 1),
+    };
+    let header = SegmentHeader { first, last, lines, batches, positions: None };
+    Ok(Segment { header, frame: row.try_get("frame")? })
+}
+
+fn only_batch(row: &PgRow, first: Position) -> sqlx::Result<SegmentBatch> {
+    Ok(SegmentBatch {
+        first,
+        device_id: columns::id(row, "device_id")?,
+        user_id: columns::id(row, "user_id")?,
+        received_at: UtcTime(row.try_get("received_ms")?),
+        released: row.try_get("released")?,
+    })
+}
+
+/// The segments behind `after`, in order: as many as hold `events` events and `bytes` stored bytes, and at
+/// least one if there is any. The first may begin at or before `after`.
+pub async fn behind(
+    connection: &mut PgConnection,
+    space: &SpaceId,
+    after: Position,
+    events: u64,
+    bytes: u64,
+) -> sqlx::Result<Vec<Segment>> {
+    let rows = sqlx::query(
+        "WITH candidates AS (
+             SELECT first, last, octet_length(frame) AS bytes FROM segments
+             WHERE space_id = $1 AND last > $2 ORDER BY last LIMIT $3
+         ), chosen AS (
+             SELECT first, last, sum(bytes) OVER (ORDER BY last) - bytes AS bytes_before FROM candidates
+         )
+         SELECT first, last, device_id, user_id, released, batches, frame,
+                (extract(epoch FROM received_at) * 1000)::bigint AS received_ms
+         FROM segments
+         WHERE space_id = $1 AND last > $2 AND last <= (
+             SELECT max(last) FROM chosen
+             WHERE first = (SELECT min(first) FROM chosen) OR (first <= $2 + $3 AND bytes_before < $4)
+         )
+         ORDER BY last",
+    )
+    .bind(space.as_str())
+    .bind(after.as_i64())
+    .bind(events as i64)
+    .bind(bytes as i64)
+    .fetch_all(connection)
+    .await?;
+    rows.iter().map(segment).collect()
+}
+
+/// Which sequences of a device to look up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeviceRange {
+    /// The space.
+    pub space: SpaceId,
+    /// The device.
+    pub device: DeviceId,
+    /// The sequences.
+    pub range: SequenceRange,
+}
+
+/// The stored segments that hold any of the devices' sequences, each with its device.
+pub async fn of_devices(
+    connection: &mut PgConnection,
+    wanted: &[DeviceRange],
+) -> sqlx::Result<Vec<(SpaceId, DeviceId, Segment)>> {
+    let rows = sqlx::query(
+        "SELECT segments.space_id, first, last, segments.device_id, user_id, released, batches, frame,
+                (extract(epoch FROM received_at) * 1000)::bigint AS received_ms
+         FROM unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[])
+           AS wanted (space_id, device_id, from_sequence, to_sequence)
+         JOIN segments ON segments.space_id = wanted.space_id AND segments.device_id = wanted.device_id
+          AND segments.last_sequence >= wanted.from_sequence
+          AND segments.first_sequence <= wanted.to_sequence
+         ORDER BY segments.space_id, last",
+    )
+    .bind(wanted.iter().map(|w| w.space.as_str()).collect::<Vec<_>>())
+    .bind(wanted.iter().map(|w| w.device.as_str()).collect::<Vec<_>>())
+    .bind(wanted.iter().map(|w| w.range.first.as_i64()).collect::<Vec<_>>())
+    .bind(wanted.iter().map(|w| w.range.last.as_i64()).collect::<Vec<_>>())
+    .fetch_all(connection)
+    .await?;
+    rows.iter()
+        .map(|row| Ok((columns::id(row, "space_id")?, columns::id(row, "device_id")?, segment(row)?)))
+        .collect()
+}
+
+/// The segment of several batches that holds the event of a device with one event only, if there is one.
+pub async fn of_single_event_device(
+    connection: &mut PgConnection,
+    space: &SpaceId,
+    device: &DeviceId,
+) -> sqlx::Result<Option<Segment>> {
+    let row = sqlx::query(
+        "SELECT first, last, device_id, user_id, released, batches, frame,
+                (extract(epoch FROM received_at) * 1000)::bigint AS received_ms
+         FROM segments
+         WHERE space_id = $1 AND device_id IS NULL
+           AND batches @> jsonb_build_array(jsonb_build_object('deviceId', $2::text))
+         LIMIT 1",
+    )
+    .bind(space.as_str())
+    .bind(device.as_str())
+    .fetch_optional(connection)
+    .await?;
+    row.as_ref().map(segment).transpose()
+}

@@ -1,0 +1,100 @@
+//! `spaces`: a log's head, horizon and epoch, and the row lock that makes its positions gapless.
+
+use sqlx::postgres::PgRow;
+use sqlx::{PgConnection, Row};
+use tidelog_events::id::{Epoch, Position, SpaceId};
+
+use crate::columns;
+
+/// A space's log as a whole.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Space {
+    /// The space.
+    pub space: SpaceId,
+    /// Its last position.
+    pub head: Position,
+    /// The position through which it has been pruned.
+    pub horizon: Position,
+    /// Its incarnation.
+    pub epoch: Epoch,
+}
+
+fn space(row: &PgRow) -> sqlx::Result<Space> {
+    Ok(Space {
+        space: columns::id(row, "space_id")?,
+        head: columns::position(row, "head")?,
+        horizon: columns::position(row, "horizon")?,
+        epoch: Epoch(row.try_get("epoch")?),
+    })
+}
+
+/// Makes rows for the spaces that have none.
+pub async fn ensure(connection: &mut PgConnection, spaces: &[&str]) -> sqlx::Result<()> {
+    // In order, so that two replicas that meet the same new spaces wait for each other in one direction.
+    sqlx::query(
+        "INSERT INTO spaces (space_id)
+         SELECT space_id FROM unnest($1::text[]) AS wanted (space_id)
+         WHERE NOT EXISTS (SELECT FROM spaces AS present WHERE present.space_id = wanted.space_id)
+         ORDER BY space_id
+         ON CONFLICT DO NOTHING",
+    )
+    .bind(spaces)
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Locks those of the spaces that nobody else has locked, until the transaction ends.
+pub async fn lock_free(connection: &mut PgConnection, spaces: &[&str]) -> sqlx::Result<Vec<Space>> {
+    let rows = sqlx::query(
+        "SELECT space_id, head, horizon, epoch FROM spaces
+         WHERE space_id = ANY ($1::text[])
+         ORDER BY space_id
+         FOR UPDATE SKIP LOCKED",
+    )
+    .bind(spaces)
+    .fetch_all(connection)
+    .await?;
+    rows.iter().map(space).collect()
+}
+
+/// Moves heads; the caller holds the locks.
+pub async fn move_heads(connection: &mut PgConnection, spaces: &[&str], heads: &[i64]) -> sqlx::Result<()> {
+    sqlx::query(
+        "UPDATE spaces SET head = moved.head
+         FROM unnest($1::text[], $2::bigint[]) AS moved (space_id, head)
+         WHERE spaces.space_id = moved.space_id",
+    )
+    .bind(spaces)
+    .bind(heads)
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// The space, if anything was ever pushed to it.
+pub async fn find(connection: &mut PgConnection, id: &SpaceId) -> sqlx::Result<Option<Space>> {
+    let row = sqlx::query("SELECT space_id, head, horizon, epoch FROM spaces WHERE space_id = $1")
+        .bind(id.as_str())
+        .fetch_optional(connection)
+        .await?;
+    row.as_ref().map(space).transpose()
+}
+
+/// Up to `limit` spaces in order of their ids, those behind `after`.
+pub async fn list(connection: &mut PgConnection, after: &str, limit: i64) -> sqlx::Result<Vec<Space>> {
+    let rows = sqlx::query(
+        "SELECT space_id, head, horizon, epoch FROM spaces WHERE space_id > $1 ORDER BY space_id LIMIT $2",
+    )
+    .bind(after)
+    .bind(limit)
+    .fetch_all(connection)
+    .await?;
+    rows.iter().map(space).collect()
+}
+
+/// Gives every log a new epoch: after a restore no cursor can be trusted.
+pub async fn rotate_epochs(connection: &mut PgConnection) -> sqlx::Result<u64> {
+    let done = sqlx::query("UPDATE spaces SET epoch = gen_random_uuid()").execute(connection).await?;
+    Ok(done.rows_affected())
+}

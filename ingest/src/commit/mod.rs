@@ -1,0 +1,111 @@
+//! One transaction for many batches: lock the spaces that are free, read what is known of the devices, decide,
+//! write. A constant number of statements, whatever the number of batches.
+
+mod facts;
+mod plan;
+mod receipts;
+
+use std::collections::BTreeMap;
+use std::io::ErrorKind;
+use std::time::Duration;
+
+use sqlx::PgPool;
+use tidelog_events::frame::{Decoder, Encoder, FrameError};
+use tidelog_events::id::SpaceId;
+use tidelog_store::{devices, quarantine, segments, spaces};
+use tokio::time::timeout;
+
+use crate::batch::{Batch, Contents, Unreadable};
+use plan::Plan;
+
+pub(crate) use plan::{Appended, Disposition};
+
+/// Why nothing was committed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CommitError {
+    /// The database.
+    #[error(transparent)]
+    Database(#[from] sqlx::Error),
+    /// The batch with this index cannot be read: it must leave the transaction.
+    #[error("batch {index} cannot be read")]
+    Unreadable {
+        index: usize,
+        #[source]
+        source: Unreadable,
+    },
+    /// zstd failed to write a frame.
+    #[error(transparent)]
+    Frame(#[from] FrameError),
+}
+
+/// Owns the zstd contexts that transactions reuse.
+pub(crate) struct Committer {
+    pool: PgPool,
+    deadline: Duration,
+    decoder: Decoder,
+    encoder: Encoder,
+}
+
+impl Committer {
+    /// A transaction that takes longer than `deadline` counts as failed; whether it was committed is then not
+    /// known, and the watermarks make trying again harmless.
+    pub(crate) fn new(pool: PgPool, deadline: Duration) -> Result<Self, FrameError> {
+        Ok(Self { pool, deadline, decoder: Decoder::new()?, encoder: Encoder::new()? })
+    }
+
+    /// Commits what can be committed now, and says of each batch what became of it, in the same order.
+    pub(crate) async fn commit(&mut self, batches: &[&Batch]) -> Result<Vec<Disposition>, CommitError> {
+        match timeout(self.deadline, self.transact(batches)).await {
+            Ok(result) => result,
+            Err(elapsed) => Err(sqlx::Error::Io(std::io::Error::new(ErrorKind::TimedOut, elapsed)).into()),
+        }
+    }
+
+    async fn transact(&mut self, batches: &[&Batch]) -> Result<Vec<Disposition>, CommitError> {
+        let mut transaction = self.pool.begin().await?;
+        let mut names: Vec<&str> = batches.iter().map(|batch| batch.header.space.as_str()).collect();
+        names.sort_unstable();
+        names.dedup();
+        spaces::ensure(&mut transaction, &names).await?;
+        let free: BTreeMap<SpaceId, _> = spaces::lock_free(&mut transaction, &names)
+            .await?
+            .into_iter()
+            .map(|space| (space.space, space.head))
+            .collect();
+
+        let mut plan = Plan::new(batches, free);
+        plan.leave_out_erased(&facts::erased(&mut transaction, &names).await?);
+        let mut facts = facts::marks(&mut transaction, &plan, &mut self.decoder).await?;
+        facts.look_up_overlaps(&mut transaction, &plan, &mut self.decoder).await?;
+        plan.decide(&mut facts, &mut self.encoder)?;
+        write(&mut transaction, &plan, &facts).await?;
+        transaction.commit().await?;
+        Ok(plan.into_dispositions())
+    }
+
+    /// Decodes a batch whose events must be known one by one.
+    pub(crate) fn contents(&mut self, batch: &Batch) -> Result<Contents, Unreadable> {
+        batch.contents(&mut self.decoder)
+    }
+}
+
+async fn write(
+    connection: &mut sqlx::PgConnection,
+    plan: &Plan<'_>,
+    facts: &facts::Facts,
+) -> Result<(), CommitError> {
+    let appended = plan.segment_columns();
+    if !appended.is_empty() {
+        segments::append(connection, &appended).await?;
+        let (names, heads) = plan.moved_heads();
+        spaces::move_heads(connection, &names, &heads).await?;
+    }
+    let marks = facts.moved_marks();
+    if !marks.is_empty() {
+        devices::set_marks(connection, &marks).await?;
+    }
+    if !plan.quarantined().is_empty() {
+        quarantine::insert(connection, plan.quarantined()).await?;
+    }
+    Ok(())
+}

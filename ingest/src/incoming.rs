@@ -1,0 +1,68 @@
+//! A batch together with the broker message that brought it.
+
+use std::time::{Duration, SystemTime};
+
+use async_nats::jetstream::{AckKind, Message};
+use tidelog_events::frame::PushHeader;
+use tokio::time::timeout;
+
+use crate::batch::{Batch, Unreadable};
+
+/// An acknowledgement that cannot be handed to the connection by then is left out: the message comes again.
+const ACK_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// A batch to be settled.
+pub(crate) struct Incoming {
+    pub(crate) batch: Batch,
+    message: Message,
+}
+
+impl Incoming {
+    /// Reads the message; what cannot be read comes back with the reason.
+    pub(crate) fn read(message: Message) -> Result<Self, Box<(Message, Unreadable)>> {
+        match Batch::read(batch_header(&message), &message.payload) {
+            Ok(batch) => Ok(Self { batch, message }),
+            Err(unreadable) => Err(Box::new((message, unreadable))),
+        }
+    }
+
+    /// The message as it came.
+    pub(crate) fn message(&self) -> &Message {
+        &self.message
+    }
+
+    /// Time since the gateway published the batch.
+    pub(crate) fn age(&self) -> Duration {
+        let Ok(about) = self.message.info() else { return Duration::ZERO };
+        SystemTime::now().duration_since(about.published.into()).unwrap_or_default()
+    }
+
+    /// Tells the broker that the batch is settled.
+    pub(crate) async fn acknowledge(&self) {
+        acknowledge(&self.message).await;
+    }
+
+    /// Tells the broker that the batch is still being worked on.
+    pub(crate) async fn in_progress(&self) {
+        send(&self.message, AckKind::Progress).await;
+    }
+}
+
+/// The header that the gateway wrote, if there is one.
+pub(crate) fn batch_header(message: &Message) -> Option<&str> {
+    message.headers.as_ref()?.get(PushHeader::NAME).map(async_nats::HeaderValue::as_str)
+}
+
+/// Tells the broker that the message is settled.
+pub(crate) async fn acknowledge(message: &Message) {
+    send(message, AckKind::Ack).await;
+}
+
+async fn send(message: &Message, kind: AckKind) {
+    // A lost acknowledgement costs a redelivery, which the watermarks make harmless.
+    match timeout(ACK_TIMEOUT, message.ack_with(kind)).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::debug!(%error, "an acknowledgement was not sent"),
+        Err(_) => tracing::debug!("an acknowledgement was not sent in time"),
+    }
+}

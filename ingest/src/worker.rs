@@ -1,0 +1,272 @@
+//! The loop at the heart of ingest: gathers batches, commits them together, and settles each. Batches of spaces
+//! that another replica has locked, and batches that came too early, are kept for a later round.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use async_nats::jetstream::Message;
+use sqlx::PgPool;
+use tidelog_events::code::Refusal;
+use tidelog_events::id::Sequence;
+use tidelog_events::protocol::{Outcome, Receipt};
+use tidelog_runtime::database::{DatabaseFault, classify};
+use tidelog_runtime::readiness::Check;
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep, sleep_until};
+use tokio_util::sync::CancellationToken;
+
+use crate::announce::Announcer;
+use crate::batch::Batch;
+use crate::commit::{CommitError, Committer, Disposition};
+use crate::config::IngestConfig;
+use crate::gaps::Gaps;
+use crate::incoming::{Incoming, acknowledge, batch_header};
+use crate::{incarnation, poison};
+
+/// How soon batches of locked spaces are tried again when there is nothing else to do.
+const LOCKED_RETRY: Duration = Duration::from_millis(3);
+const OUTAGE_PAUSE_MIN: Duration = Duration::from_millis(50);
+const OUTAGE_PAUSE_MAX: Duration = Duration::from_secs(2);
+
+/// One worker; a process has one, an installation as many as it has replicas.
+pub(crate) struct Worker {
+    pub(crate) pool: PgPool,
+    pub(crate) committer: Committer,
+    pub(crate) announcer: Announcer,
+    pub(crate) gaps: Gaps,
+    pub(crate) config: IngestConfig,
+    pub(crate) database: Check,
+    pub(crate) shutdown: CancellationToken,
+    pub(crate) synchronous_failover: bool,
+    /// Batches whose spaces were locked by another replica.
+    pub(crate) locked: Vec<Incoming>,
+}
+
+impl Worker {
+    /// Works until `shutdown`. What is not settled then is not acknowledged, and comes again.
+    pub(crate) async fn run(mut self, mut messages: mpsc::Receiver<Message>) {
+        while !self.shutdown.is_cancelled() {
+            let Some(fresh) = self.gather(&mut messages).await else { return };
+            let mut round = std::mem::take(&mut self.locked);
+            round.extend(self.gaps.take_due(Instant::now()));
+            for message in fresh {
+                match Incoming::read(message) {
+                    Ok(incoming) => round.push(incoming),
+                    Err(unreadable) => self.keep_unreadable(&unreadable.0, &unreadable.1).await,
+                }
+            }
+            if !round.is_empty() {
+                self.settle(round).await;
+            }
+        }
+    }
+
+    /// Waits for work, then takes what has come, up to a transaction's measure. `None` when the intake ended.
+    async fn gather(&mut self, messages: &mut mpsc::Receiver<Message>) -> Option<Vec<Message>> {
+        let mut fresh = Vec::new();
+        let mut bytes = 0;
+        let wake_at = self.wake_at();
+        tokio::select! {
+            biased;
+            message = messages.recv() => {
+                let message = message?;
+                bytes += message.payload.len();
+                fresh.push(message);
+            }
+            () = sleep_until(wake_at.unwrap_or_else(Instant::now)), if wake_at.is_some() => {}
+            () = self.shutdown.cancelled() => {}
+        }
+        while fresh.len() < self.config.transaction_batches && bytes < self.config.transaction_bytes {
+            let Ok(message) = messages.try_recv() else { break };
+            bytes += message.payload.len();
+            fresh.push(message);
+        }
+        Some(fresh)
+    }
+
+    fn wake_at(&self) -> Option<Instant> {
+        let locked = (!self.locked.is_empty()).then(|| Instant::now() + LOCKED_RETRY);
+        [locked, self.gaps.next_retry()].into_iter().flatten().min()
+    }
+
+    /// Commits a round and settles each of its batches. A round that the database refuses is halved until the
+    /// batch that it cannot take stands alone.
+    async fn settle(&mut self, round: Vec<Incoming>) {
+        let mut rounds = vec![round];
+        while let Some(mut round) = rounds.pop() {
+            match self.commit_through_outages(&round).await {
+                None => return,
+                Some(Ok(dispositions)) => self.distribute(round, dispositions).await,
+                Some(Err(CommitError::Unreadable { index, source })) => {
+                    let bad = round.swap_remove(index);
+                    self.keep_unreadable(bad.message(), &source).await;
+                    rounds.extend((!round.is_empty()).then_some(round));
+                }
+                Some(Err(error)) if round.len() > 1 => {
+                    tracing::warn!(%error, batches = round.len(), "the database refuses a round; halving it");
+                    let half = round.split_off(round.len() / 2);
+                    rounds.push(half);
+                    rounds.push(round);
+                }
+                Some(Err(error)) => {
+                    if let Some(alone) = round.pop() {
+                        self.quarantine(alone, &error).await;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Tries until the database has decided; `None` on shutdown.
+    async fn commit_through_outages(
+        &mut self,
+        round: &[Incoming],
+    ) -> Option<Result<Vec<Disposition>, CommitError>> {
+        let batches: Vec<&Batch> = round.iter().map(|incoming| &incoming.batch).collect();
+        let mut pause = OUTAGE_PAUSE_MIN;
+        let mut back_from_outage = false;
+        loop {
+            let started = Instant::now();
+            let error = match self.attempt(&batches, back_from_outage).await {
+                Ok(dispositions) => {
+                    self.database.pass();
+                    metrics::histogram!("tidelog_ingest_transaction_seconds")
+                        .record(started.elapsed().as_secs_f64());
+                    metrics::histogram!("tidelog_ingest_transaction_batches").record(batches.len() as f64);
+                    return Some(Ok(dispositions));
+                }
+                Err(error) => error,
+            };
+            let fault = match &error {
+                CommitError::Database(error) => classify(error),
+                CommitError::Unreadable { .. } | CommitError::Frame(_) => DatabaseFault::Poison,
+            };
+            match fault {
+                DatabaseFault::Poison => return Some(Err(error)),
+                DatabaseFault::Conflict => tracing::debug!(%error, "a conflict; trying again"),
+                DatabaseFault::Outage | DatabaseFault::Defect => {
+                    back_from_outage = true;
+                    self.database.fail(error.to_string());
+                    tracing::warn!(%error, "the database takes nothing; trying again");
+                    for incoming in round {
+                        incoming.in_progress().await;
+                    }
+                }
+            }
+            tokio::select! {
+                () = sleep(pause) => pause = (pause * 2).min(OUTAGE_PAUSE_MAX),
+                () = self.shutdown.cancelled() => return None,
+            }
+        }
+    }
+
+    /// One transaction; after an outage the database is first looked at: it may be a restored one.
+    async fn attempt(
+        &mut self,
+        batches: &[&Batch],
+        back_from_outage: bool,
+    ) -> Result<Vec<Disposition>, CommitError> {
+        if back_from_outage {
+            incarnation::check(&self.pool, self.synchronous_failover).await?;
+        }
+        self.committer.commit(batches).await
+    }
+
+    async fn distribute(&mut self, round: Vec<Incoming>, dispositions: Vec<Disposition>) {
+        let mut receipts: BTreeMap<String, Vec<Receipt>> = BTreeMap::new();
+        let mut moved = BTreeSet::new();
+        let mut settled = Vec::with_capacity(round.len());
+        for (incoming, disposition) in round.into_iter().zip(dispositions) {
+            match disposition {
+                Disposition::Locked => self.locked.push(incoming),
+                Disposition::Gap { expected } => {
+                    if let Err(too_late) = self.gaps.delay(incoming, Instant::now()) {
+                        note(&mut receipts, &too_late, gap(expected));
+                        settled.push(*too_late);
+                    }
+                }
+                Disposition::Settled { outcome, appended } => {
+                    count(&outcome);
+                    let header = &incoming.batch.header;
+                    if let Some(appended) = &appended {
+                        self.announcer.segment(appended);
+                    } else if let Outcome::Committed(committed) = &outcome {
+                        self.announcer.head(&header.space, committed.head).await;
+                    }
+                    if let Some(device) = &header.device_id {
+                        moved.insert((header.space.clone(), device.clone()));
+                    }
+                    note(&mut receipts, &incoming, outcome);
+                    settled.push(incoming);
+                }
+            }
+        }
+        self.announcer.receipts(receipts).await;
+        for incoming in &settled {
+            self.gaps.settled(incoming);
+            incoming.acknowledge().await;
+        }
+        // What waited for these devices need not wait for its interval to end.
+        for (space, device) in &moved {
+            self.locked.extend(self.gaps.take_of(space, device));
+        }
+        metrics::gauge!("tidelog_ingest_delayed_batches").set(self.gaps.len() as f64);
+    }
+
+    /// A batch that the database refuses: its events go to quarantine one by one, or it is kept whole.
+    async fn quarantine(&mut self, incoming: Incoming, error: &CommitError) {
+        metrics::counter!("tidelog_ingest_poison_total", "kind" => "batch").increment(1);
+        let header = &incoming.batch.header;
+        tracing::error!(%error, space = %header.space, "the database refuses a batch; it goes to quarantine");
+        let reason = "the database refused the event's batch";
+        let contents = match self.committer.contents(&incoming.batch) {
+            Ok(contents) => contents,
+            Err(unreadable) => return self.keep_unreadable(incoming.message(), &unreadable).await,
+        };
+        let batch = poison::quarantine_all(&incoming.batch, contents, reason);
+        match self.committer.commit(&[&batch]).await {
+            Ok(dispositions) => self.distribute(vec![incoming], dispositions).await,
+            Err(error) => self.keep_unreadable(incoming.message(), &error).await,
+        }
+    }
+
+    /// Keeps a message that is no batch, and acknowledges it. While the database is away it is left to come
+    /// again.
+    async fn keep_unreadable(&self, message: &Message, reason: &(dyn std::error::Error + Sync)) {
+        let header = batch_header(message).unwrap_or_default();
+        let space = serde_json::from_str::<serde_json::Value>(header).unwrap_or_default();
+        let space = space["space"].as_str().unwrap_or_default().replace('\0', "\u{fffd}");
+        let kept =
+            poison::keep_message(&self.pool, &space, header, &message.payload, &reason.to_string()).await;
+        match kept {
+            Ok(()) => acknowledge(message).await,
+            Err(error) => tracing::warn!(%error, "a message could not be kept; it will come again"),
+        }
+    }
+}
+
+fn note(receipts: &mut BTreeMap<String, Vec<Receipt>>, incoming: &Incoming, outcome: Outcome) {
+    let header = &incoming.batch.header;
+    receipts.entry(header.reply_to.clone()).or_default().push(Receipt { push_id: header.push_id, outcome });
+}
+
+fn gap(expected: Sequence) -> Outcome {
+    metrics::counter!("tidelog_ingest_batches_total", "outcome" => Refusal::SequenceGap.as_str())
+        .increment(1);
+    let detail = format!("the device's next event must have sequence {expected}");
+    Outcome::Refused { code: Refusal::SequenceGap, detail, expected: Some(expected) }
+}
+
+fn count(outcome: &Outcome) {
+    let label = match outcome {
+        Outcome::Committed(committed) => match (committed.first, committed.last) {
+            (Some(first), Some(last)) => {
+                metrics::counter!("tidelog_ingest_events_total").increment(last.0 + 1 - first.0);
+                "appended"
+            }
+            _ => "nothing-new",
+        },
+        Outcome::Refused { code, .. } => code.as_str(),
+    };
+    metrics::counter!("tidelog_ingest_batches_total", "outcome" => label).increment(1);
+}

@@ -1,0 +1,219 @@
+//! Who calls, and which spaces their token names. A handler that takes a [`SpaceReader`] or a [`SpaceWriter`]
+//! cannot be entered without the right to it (invariant 7).
+
+use std::collections::BTreeMap;
+
+use axum::extract::{FromRef, FromRequestParts, RawPathParams};
+use axum::http::header::AUTHORIZATION;
+use axum::http::request::Parts;
+use jsonwebtoken::{Algorithm, DecodingKey, Validation};
+use serde::Deserialize;
+use tidelog_events::code::Refusal;
+use tidelog_events::id::{SpaceId, UserId};
+
+use crate::config::AuthConfig;
+use crate::problem::Problem;
+
+/// The least bytes of an HS256 secret (RFC 7518, section 3.2).
+const SECRET_BYTES_MIN: usize = 32;
+/// In `spaces`: every space.
+const EVERY_SPACE: &str = "*";
+/// In a path: the caller's own space.
+const OWN_SPACE: &str = "me";
+
+/// The configured secret is too short.
+#[derive(Debug, thiserror::Error)]
+#[error("auth.hs256_secret must have at least {SECRET_BYTES_MIN} bytes")]
+pub struct WeakSecret;
+
+/// Verifies tokens.
+#[derive(Clone)]
+pub struct Verifier {
+    key: Option<DecodingKey>,
+    validation: Validation,
+}
+
+impl Verifier {
+    /// With an empty secret no token is valid.
+    pub fn new(config: &AuthConfig) -> Result<Self, WeakSecret> {
+        let secret = config.hs256_secret.expose().as_bytes();
+        if !secret.is_empty() && secret.len() < SECRET_BYTES_MIN {
+            return Err(WeakSecret);
+        }
+        let mut validation = Validation::new(Algorithm::HS256);
+        validation.leeway = config.leeway_seconds;
+        validation.validate_nbf = true;
+        validation.validate_aud = false;
+        validation.required_spec_claims.clear();
+        Ok(Self { key: (!secret.is_empty()).then(|| DecodingKey::from_secret(secret)), validation })
+    }
+
+    /// The caller that the token names.
+    pub fn verify(&self, token: &str) -> Result<Caller, Problem> {
+        let refuse =
+            |why: &str| Problem::new(Refusal::Unauthorized, format!("the token is not valid: {why}"));
+        let key = self.key.as_ref().ok_or_else(|| refuse("no key is configured"))?;
+        let claims = jsonwebtoken::decode::<Claims>(token, key, &self.validation)
+            .map_err(|error| refuse(&error.to_string()))?
+            .claims;
+        let own = SpaceId::new(claims.sub.as_str()).map_err(|error| refuse(&format!("`sub`: {error}")))?;
+        Ok(Caller { user: claims.sub, own, spaces: claims.spaces })
+    }
+}
+
+#[derive(Deserialize)]
+struct Claims {
+    sub: UserId,
+    #[serde(default)]
+    spaces: BTreeMap<String, Access>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+enum Access {
+    #[serde(rename = "r")]
+    Read,
+    #[serde(rename = "rw")]
+    Write,
+}
+
+/// Whoever holds the token.
+#[derive(Debug, Clone)]
+pub struct Caller {
+    /// The token's `sub`.
+    pub user: UserId,
+    own: SpaceId,
+    spaces: BTreeMap<String, Access>,
+}
+
+impl Caller {
+    /// Whether the token names every space: a trusted backend, which speaks for others.
+    pub fn is_trusted(&self) -> bool {
+        self.spaces.get(EVERY_SPACE) == Some(&Access::Write)
+    }
+
+    fn access(&self, space: &SpaceId) -> Option<Access> {
+        let own = (*space == self.own).then_some(Access::Write);
+        let named = self.spaces.get(space.as_str()).copied();
+        let every = self.spaces.get(EVERY_SPACE).copied();
+        [own, named, every].into_iter().flatten().max()
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Caller
+where
+    Verifier: FromRef<S>,
+{
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let missing = || Problem::new(Refusal::Unauthorized, "send a token: `Authorization: Bearer <JWT>`");
+        let header = parts.headers.get(AUTHORIZATION).ok_or_else(missing)?;
+        let text = header.to_str().map_err(|_| missing())?;
+        let (scheme, token) = text.split_once(' ').ok_or_else(missing)?;
+        if !scheme.eq_ignore_ascii_case("bearer") {
+            return Err(missing());
+        }
+        Verifier::from_ref(state).verify(token.trim())
+    }
+}
+
+/// A caller who may read the space of the path.
+#[derive(Debug)]
+pub struct SpaceReader {
+    /// The space.
+    pub space: SpaceId,
+}
+
+/// A caller who may write to the space of the path.
+#[derive(Debug)]
+pub struct SpaceWriter {
+    /// The space.
+    pub space: SpaceId,
+    /// The caller.
+    pub caller: Caller,
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for SpaceReader
+where
+    Verifier: FromRef<S>,
+{
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let (space, _) = authorize(parts, state, Access::Read).await?;
+        Ok(Self { space })
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for SpaceWriter
+where
+    Verifier: FromRef<S>,
+{
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let (space, caller) = authorize(parts, state, Access::Write).await?;
+        Ok(Self { space, caller })
+    }
+}
+
+async fn authorize<S: Send + Sync>(
+    parts: &mut Parts,
+    state: &S,
+    needed: Access,
+) -> Result<(SpaceId, Caller), Problem>
+where
+    Verifier: FromRef<S>,
+{
+    let caller = Caller::from_request_parts(parts, state).await?;
+    let space = match path_param(parts, state, "space").await?.as_str() {
+        OWN_SPACE => caller.own.clone(),
+        name => SpaceId::new(name).map_err(|error| {
+            Problem::new(Refusal::RequestInvalid, format!("the space in the path: {error}"))
+        })?,
+    };
+    match caller.access(&space) {
+        Some(access) if access >= needed => Ok((space, caller)),
+        Some(_) => {
+            Err(Problem::new(Refusal::Forbidden, format!("the token may only read the space {space}")))
+        }
+        None => Err(Problem::new(Refusal::Forbidden, format!("the token does not name the space {space}"))),
+    }
+}
+
+/// A parameter of the path, percent-decoded.
+pub(crate) async fn path_param<S: Send + Sync>(
+    parts: &mut Parts,
+    state: &S,
+    name: &str,
+) -> Result<String, Problem> {
+    let invalid = || Problem::new(Refusal::RequestInvalid, "the path is not UTF-8");
+    let params = RawPathParams::from_request_parts(parts, state).await.map_err(|_| invalid())?;
+    params.iter().find(|(key, _)| *key == name).map(|(_, value)| value.to_owned()).ok_or_else(invalid)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn caller(spaces: &[(&str, Access)]) -> Caller {
+        let spaces = spaces.iter().map(|(space, access)| ((*space).to_owned(), *access)).collect();
+        Caller { user: UserId::new("ann").unwrap(), own: SpaceId::new("ann").unwrap(), spaces }
+    }
+
+    #[test]
+    fn a_token_opens_the_spaces_that_it_names_and_no_others() {
+        let check = |spaces: &[(&str, Access)], space: &str, expect: Option<Access>| {
+            assert_eq!(caller(spaces).access(&SpaceId::new(space).unwrap()), expect, "{spaces:?} {space}");
+        };
+        check(&[], "ann", Some(Access::Write));
+        check(&[], "bob", None);
+        check(&[("ann", Access::Read)], "ann", Some(Access::Write));
+        check(&[("team-9", Access::Read)], "team-9", Some(Access::Read));
+        check(&[("team-9", Access::Write)], "team-9", Some(Access::Write));
+        check(&[("*", Access::Read), ("team-9", Access::Write)], "bob", Some(Access::Read));
+        check(&[("*", Access::Read), ("team-9", Access::Write)], "team-9", Some(Access::Write));
+        assert!(caller(&[("*", Access::Write)]).is_trusted());
+        assert!(!caller(&[("*", Access::Read)]).is_trusted());
+    }
+}

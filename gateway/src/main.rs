@@ -1,0 +1,44 @@
+//! Wires the gateway: configuration, telemetry, database, broker, both ports.
+
+use anyhow::Context;
+use tidelog_gateway::{AuthConfig, Deps, GatewayConfig, Verifier};
+use tidelog_runtime::broker::Broker;
+use tidelog_runtime::config::{Config, Sources};
+use tidelog_runtime::readiness::{Readiness, TOLERANCE};
+use tidelog_runtime::schema_watch::SchemaWatch;
+use tidelog_runtime::{database, metrics, operations, shutdown, telemetry};
+use tokio::net::TcpListener;
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let config = Config::load(&Sources::from_process())?;
+    telemetry::init(&config.section("telemetry")?, "tidelog-gateway")?;
+    let gateway: GatewayConfig = config.section("gateway")?;
+    let auth: AuthConfig = config.section("auth")?;
+    let shutdown = shutdown::on_signal()?;
+    let recorder = metrics::install()?;
+    metrics::describe(&tidelog_gateway::metrics().collect::<Vec<_>>());
+
+    let pool = database::connect(&config.section("database")?, "tidelog-gateway")?;
+    let broker = Broker::connect(&config.section("broker")?, "tidelog-gateway").await?;
+    let (schema, _watch) = SchemaWatch::start(&config.section("schema")?, shutdown.clone())?;
+    let readiness = Readiness::new(TOLERANCE);
+    let operations = bind(gateway.operations_listen).await?;
+    let _operations = operations::serve(operations, readiness.clone(), recorder, shutdown.clone());
+    let listener = bind(gateway.listen).await?;
+    tracing::info!(address = %gateway.listen, "serving");
+    let deps = Deps {
+        pool,
+        broker,
+        schema,
+        limits: config.section("limits")?,
+        config: gateway,
+        verifier: Verifier::new(&auth)?,
+        readiness,
+    };
+    tidelog_gateway::run(listener, deps, shutdown).await
+}
+
+async fn bind(address: std::net::SocketAddr) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))
+}

@@ -1,0 +1,116 @@
+//! Errors as callers see them: RFC 9457 problem details with a stable code. The policy: a caller learns the code
+//! and what to do; the cause of a failure of ours goes to the log, once, here.
+
+use axum::Json;
+use axum::extract::rejection::QueryRejection;
+use axum::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use tidelog_events::code::Refusal;
+use tidelog_events::id::Sequence;
+use tidelog_events::protocol::UtcTime;
+use utoipa::ToSchema;
+
+/// Seconds after which a caller may try again when there was no room.
+const RETRY_AFTER_SECONDS: u32 = 1;
+
+/// A refused request.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Problem {
+    /// The page that explains the code.
+    #[serde(rename = "type")]
+    page: String,
+    /// The code as words.
+    title: String,
+    /// The HTTP status.
+    status: u16,
+    /// The stable code.
+    pub code: Refusal,
+    /// What was wrong with this request.
+    detail: String,
+    /// With `sequence-gap`: the sequence that must come next.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expected: Option<Sequence>,
+    /// With `clock-ahead`: the server's time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    server_time: Option<UtcTime>,
+}
+
+impl Problem {
+    /// A problem of that code.
+    pub fn new(code: Refusal, detail: impl Into<String>) -> Self {
+        Self {
+            page: format!("https://tidelog.dev/errors/{code}"),
+            title: code.title(),
+            status: code.status(),
+            code,
+            detail: detail.into(),
+            expected: None,
+            server_time: None,
+        }
+    }
+
+    /// Names the sequence that must come next.
+    #[must_use]
+    pub fn expecting(mut self, sequence: Option<Sequence>) -> Self {
+        self.expected = sequence;
+        self
+    }
+
+    /// Names the server's time.
+    #[must_use]
+    pub fn at(mut self, time: UtcTime) -> Self {
+        self.server_time = Some(time);
+        self
+    }
+
+    /// A failure of ours: the cause goes to the log, the caller learns that it was not their fault.
+    pub fn internal(cause: &(dyn std::error::Error + 'static)) -> Self {
+        tracing::error!(error = cause, "a request failed");
+        Self::new(Refusal::Internal, "the service failed; its log has the cause")
+    }
+
+    /// The database cannot be asked, or not just now.
+    pub fn from_database(cause: &sqlx::Error) -> Self {
+        use tidelog_runtime::database::{DatabaseFault, classify};
+        match classify(cause) {
+            DatabaseFault::Outage | DatabaseFault::Conflict => {
+                tracing::warn!(error = cause as &dyn std::error::Error, "the database did not answer");
+                Self::new(Refusal::Overloaded, "the log cannot be read just now")
+            }
+            DatabaseFault::Poison | DatabaseFault::Defect => Self::internal(cause),
+        }
+    }
+}
+
+impl From<sqlx::Error> for Problem {
+    fn from(cause: sqlx::Error) -> Self {
+        Self::from_database(&cause)
+    }
+}
+
+impl From<QueryRejection> for Problem {
+    fn from(cause: QueryRejection) -> Self {
+        Self::new(Refusal::RequestInvalid, cause.body_text())
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        metrics::counter!("tidelog_gateway_refusals_total", "code" => self.code.as_str()).increment(1);
+        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let code = self.code;
+        let mut response = (status, Json(self)).into_response();
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        if matches!(code, Refusal::RateLimited | Refusal::Overloaded) {
+            headers.insert(RETRY_AFTER, RETRY_AFTER_SECONDS.into());
+        }
+        if code == Refusal::Unauthorized {
+            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        response
+    }
+}

@@ -1,0 +1,126 @@
+//! Pull: what the log holds behind a cursor, as stored frames, as lines or as JSON; at once, or as soon as there
+//! is something.
+
+mod answer;
+mod decoded;
+mod json;
+mod negotiate;
+mod read;
+mod request;
+#[cfg(test)]
+mod testing;
+mod wait;
+
+use std::sync::Arc;
+
+use async_nats::HeaderMap;
+use axum::extract::State;
+use axum::response::Response;
+use tidelog_events::id::SpaceId;
+use tidelog_events::protocol::ReaderHint;
+use tidelog_runtime::broker::Broker;
+use tidelog_runtime::clock::utc_now;
+use tidelog_runtime::metrics::{Metric, MetricKind};
+
+use crate::auth::SpaceReader;
+use crate::codecs::Codecs;
+use crate::config::GatewayConfig;
+use crate::problem::Problem;
+use crate::state::CurrentSchema;
+
+pub(crate) use decoded::{DamagedSegment, DecodedSegment, decode};
+pub(crate) use read::{READ_TIMEOUT, erased, one_moment};
+pub(crate) use request::PullRequest;
+pub(crate) use wait::Waiting;
+
+use answer::Answer;
+use read::LogRead;
+use wait::Wanted;
+
+/// The metrics of pulls.
+pub(crate) const METRICS: &[Metric] = &[
+    ("tidelog_gateway_pulls_total", MetricKind::Counter, "Pulls that were answered, by format"),
+    ("tidelog_gateway_served_events_total", MetricKind::Counter, "Events that pulls were answered with"),
+    ("tidelog_gateway_waiting_pulls", MetricKind::Gauge, "Pulls that wait for news"),
+    ("tidelog_gateway_waiting_slots", MetricKind::Gauge, "Slots whose hints are listened to"),
+];
+
+/// Pull the log
+///
+/// What lies behind `after`, in order. `Accept: application/x-ndjson` gets lines: a hello, then segments, each a
+/// header line that counts the lines behind it. If the caller accepts the content encoding `zstd`, these are the
+/// stored frames: whole segments, of which the first may begin before `after` + 1. Decoded lines and JSON begin at
+/// `after` + 1 and end at `limit`. With `wait`, an answer without news comes when there is some, or in time.
+#[utoipa::path(
+    get,
+    path = "/v1/spaces/{space}/log",
+    tag = "log",
+    params(
+        ("space" = String, Path, description = "The space; `me` is the token's own"),
+        request::PullParams,
+    ),
+    responses(
+        (status = 200, description = "What the log holds", content(
+            (json::PullAnswer = "application/json"),
+            (String = "application/x-ndjson", example = "{\"hello\":{\"serverTime\":\"2026-01-01T07:00:00.000Z\",\
+              \"epoch\":\"0198c1c1-0000-4000-8000-000000000001\",\"head\":1,\"horizon\":0,\"schemaVersion\":1,\
+              \"cursor\":0,\"device\":null}}\n\
+              {\"segment\":{\"first\":1,\"last\":1,\"lines\":2,\"batches\":[{\"first\":1,\"deviceId\":\"phone-1\",\
+              \"userId\":\"ann\",\"receivedAt\":\"2026-01-01T07:00:00.000Z\"}]}}\n\
+              {\"batch\":{\"deviceId\":\"phone-1\"}}\n\
+              {\"eventId\":\"018f4f7e-0000-7000-8000-000000000001\",\"deviceSequence\":1,\"type\":\"WORKOUT_CREATED\",\
+              \"entityId\":\"w-1\",\"timestamp\":\"2026-01-01T07:00:00.000Z-0000\",\"payload\":{\"name\":\"Run\"}}\n"),
+        )),
+        (status = 400, description = "`request-invalid`", body = Problem),
+        (status = 401, description = "`unauthorized`", body = Problem),
+        (status = 403, description = "`forbidden`", body = Problem),
+        (status = 406, description = "`not-acceptable`", body = Problem),
+        (status = 410, description = "`space-erased`", body = Problem),
+        (status = 500, description = "`internal`", body = Problem),
+        (status = 503, description = "`overloaded`", body = Problem),
+    ),
+    security(("token" = [])),
+)]
+pub(crate) async fn pull_log(
+    SpaceReader { space }: SpaceReader,
+    request: PullRequest,
+    State(waiting): State<Waiting>,
+    State(schema): State<CurrentSchema>,
+    State(config): State<Arc<GatewayConfig>>,
+    State(codecs): State<Codecs>,
+    State(broker): State<Broker>,
+) -> Result<Response, Problem> {
+    let wanted = Wanted {
+        space,
+        after: request.after,
+        events: request.limit,
+        bytes: config.pull_bytes,
+        device: request.device.clone(),
+    };
+    let read = waiting.read(&wanted, request.wait).await?;
+    hint_reader(broker, wanted.space, &request, &read);
+    let schema = schema.get();
+    let hello = read.hello(request.device.as_ref(), schema.version(), utc_now());
+    // Decoding takes milliseconds for the largest answer; the other requests of this thread go on elsewhere.
+    let answer = tokio::task::block_in_place(|| {
+        codecs.with(|codec| answer::answer(&read, hello, &request, &schema, config.pull_bytes, codec))
+    });
+    let Answer { body, events } =
+        answer.map_err(|error| Problem::internal(&error))?.map_err(|error| Problem::internal(&error))?;
+    metrics::counter!("tidelog_gateway_pulls_total", "format" => request.format.as_str()).increment(1);
+    metrics::counter!("tidelog_gateway_served_events_total").increment(events);
+    Ok(answer::response(request.format, body))
+}
+
+/// Tells ingest what the device has, in the background. A cursor beyond the head is no fact about this log.
+fn hint_reader(broker: Broker, space: SpaceId, request: &PullRequest, read: &LogRead) {
+    let Some(device_id) = request.device.clone().filter(|_| request.after <= read.head) else { return };
+    match serde_json::to_vec(&ReaderHint { space, device_id, cursor: request.after }) {
+        Ok(hint) => {
+            tokio::spawn(async move {
+                broker.publish_hint(broker.subjects().readers(), HeaderMap::new(), hint.into()).await;
+            });
+        }
+        Err(error) => tracing::error!(%error, "a reader hint cannot be written"),
+    }
+}

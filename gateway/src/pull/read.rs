@@ -1,0 +1,178 @@
+//! The one read behind an answer: the space, its segments behind a cursor and what the server has of the callers'
+//! devices, all of one moment (`REPEATABLE READ`), so that a horizon that moves meanwhile opens no hole.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use sqlx::{PgConnection, PgPool, Postgres, Transaction};
+use tidelog_events::code::Refusal;
+use tidelog_events::id::{DeviceId, Epoch, Position, SpaceId};
+use tidelog_events::limits::MAX_HELLO_QUARANTINED;
+use tidelog_events::protocol::{DeviceState, Hello, QuarantinedEvent, UtcTime};
+use tidelog_runtime::database::within;
+use tidelog_store::segments::Segment;
+use tidelog_store::{devices, erasures, quarantine, segments, spaces};
+
+use crate::problem::Problem;
+
+/// A read that is not done by then found the database, or the network to it, silent.
+pub(crate) const READ_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// What to read.
+#[derive(Debug, Clone)]
+pub(super) struct LogQuery<'a> {
+    pub(super) space: &'a SpaceId,
+    /// The cursor.
+    pub(super) after: Position,
+    /// Events and stored bytes, at most; but at least one segment, if there is any.
+    pub(super) events: u64,
+    pub(super) bytes: u64,
+    /// The callers' devices.
+    pub(super) devices: &'a [DeviceId],
+}
+
+/// A space at one moment, from a cursor on.
+#[derive(Debug, Default)]
+pub(super) struct LogRead {
+    pub(super) epoch: Option<Epoch>,
+    pub(super) head: Position,
+    pub(super) horizon: Position,
+    /// What the segments begin behind: the cursor that was asked for, or 0 where that lies beyond the head.
+    pub(super) cursor: Position,
+    pub(super) segments: Vec<Segment>,
+    /// The state of each device that was asked for.
+    pub(super) devices: BTreeMap<DeviceId, DeviceState>,
+}
+
+impl LogRead {
+    /// Whether a reader whose cursor is `after` learns anything: that there are events, or that its log is gone.
+    pub(super) fn is_news(&self, after: Position) -> bool {
+        self.head != after
+    }
+
+    /// The first thing that a reader is told.
+    pub(super) fn hello(&self, device: Option<&DeviceId>, schema_version: u32, now: UtcTime) -> Hello {
+        Hello {
+            server_time: now,
+            epoch: self.epoch,
+            head: self.head,
+            horizon: self.horizon,
+            schema_version,
+            cursor: self.cursor,
+            device: device.map(|device| self.devices.get(device).cloned().unwrap_or_default()),
+        }
+    }
+}
+
+/// Reads the log.
+pub(super) async fn read_log(pool: &PgPool, query: &LogQuery<'_>) -> Result<LogRead, Problem> {
+    let read = within(READ_TIMEOUT, async {
+        let mut moment = one_moment(pool).await?;
+        let read = read_at(&mut moment, query).await?;
+        moment.commit().await?;
+        Ok(read)
+    });
+    read.await?.ok_or_else(|| erased(query.space))
+}
+
+/// A transaction that sees the tables as they are at its first statement.
+pub(crate) async fn one_moment(pool: &PgPool) -> sqlx::Result<Transaction<'static, Postgres>> {
+    pool.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await
+}
+
+/// The answer to whoever reads an erased space.
+pub(crate) fn erased(space: &SpaceId) -> Problem {
+    Problem::new(Refusal::SpaceErased, format!("the space {space} was erased"))
+}
+
+/// `None`: the space was erased.
+async fn read_at(connection: &mut PgConnection, query: &LogQuery<'_>) -> sqlx::Result<Option<LogRead>> {
+    if erasures::contains(&mut *connection, query.space).await? {
+        return Ok(None);
+    }
+    let mut read = LogRead { devices: device_states(&mut *connection, query).await?, ..LogRead::default() };
+    let Some(space) = spaces::find(&mut *connection, query.space).await? else { return Ok(Some(read)) };
+    (read.epoch, read.head, read.horizon) = (Some(space.epoch), space.head, space.horizon);
+    if query.after <= space.head {
+        read.cursor = query.after;
+    }
+    if query.after < space.head {
+        read.segments =
+            segments::behind(connection, query.space, query.after, query.events, query.bytes).await?;
+    }
+    Ok(Some(read))
+}
+
+async fn device_states(
+    connection: &mut PgConnection,
+    query: &LogQuery<'_>,
+) -> sqlx::Result<BTreeMap<DeviceId, DeviceState>> {
+    if query.devices.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let names: Vec<&str> = query.devices.iter().map(DeviceId::as_str).collect();
+    let mut states: BTreeMap<_, _> =
+        query.devices.iter().map(|device| (device.clone(), DeviceState::default())).collect();
+    for (device, mark) in devices::marks(&mut *connection, query.space, &names).await? {
+        let state = states.entry(device).or_default();
+        (state.last_sequence, state.last_event_id) = (mark.sequence, Some(mark.event_id));
+    }
+    let one_more = MAX_HELLO_QUARANTINED as i64 + 1;
+    for (device, event) in quarantine::latest(connection, query.space, &names, one_more).await? {
+        states.entry(device).or_default().quarantined.push(event);
+    }
+    states.values_mut().for_each(keep_latest_quarantined);
+    Ok(states)
+}
+
+fn keep_latest_quarantined(state: &mut DeviceState) {
+    let latest_first = |event: &QuarantinedEvent| std::cmp::Reverse(event.device_sequence);
+    state.quarantined.sort_by_key(latest_first);
+    state.more_quarantined = state.quarantined.len() > MAX_HELLO_QUARANTINED;
+    state.quarantined.truncate(MAX_HELLO_QUARANTINED);
+}
+
+#[cfg(test)]
+mod tests {
+    use tidelog_events::code::Fault;
+    use tidelog_events::id::{EventId, Sequence};
+    use uuid::Uuid;
+
+    use super::*;
+
+    fn state(quarantined: u64) -> DeviceState {
+        let event = |sequence| QuarantinedEvent {
+            device_sequence: Sequence(sequence),
+            event_id: EventId(Uuid::nil()),
+            code: Fault::UnknownType,
+            detail: String::new(),
+        };
+        DeviceState { quarantined: (1..=quarantined).map(event).collect(), ..DeviceState::default() }
+    }
+
+    #[test]
+    fn a_hello_lists_the_latest_hundred_quarantined_events_and_says_whether_there_are_more() {
+        for (found, listed, more) in [(0, 0, false), (1, 1, false), (100, 100, false), (101, 100, true)] {
+            let mut state = state(found);
+            keep_latest_quarantined(&mut state);
+            assert_eq!((state.quarantined.len(), state.more_quarantined), (listed, more), "{found}");
+            assert_eq!(state.quarantined.first().map_or(0, |event| event.device_sequence.0), found);
+        }
+    }
+
+    #[test]
+    fn a_cursor_behind_or_beyond_the_head_is_news_and_one_at_the_head_is_none() {
+        let read = LogRead { head: Position(5), ..LogRead::default() };
+        let news = |after| read.is_news(Position(after));
+        assert_eq!((news(4), news(5), news(6)), (true, false, true));
+        assert!(!LogRead::default().is_news(Position::ZERO));
+    }
+
+    #[test]
+    fn a_device_that_the_server_does_not_know_has_pushed_nothing() {
+        let device = DeviceId::new("phone-1").unwrap();
+        let read = LogRead::default();
+        assert_eq!(read.hello(None, 1, UtcTime(0)).device, None);
+        assert_eq!(read.hello(Some(&device), 1, UtcTime(0)).device, Some(DeviceState::default()));
+    }
+}

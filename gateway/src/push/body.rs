@@ -1,0 +1,149 @@
+//! A push's body: received within bounds and in time, then decoded within bounds.
+
+use std::borrow::Cow;
+use std::io::Read;
+
+use axum::body::{Body, Bytes, to_bytes};
+use axum::http::HeaderMap;
+use axum::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
+use tidelog_events::code::Refusal;
+use tidelog_events::frame::{Decoder, FrameError};
+use tidelog_runtime::config::LimitsConfig;
+use tokio::time::timeout;
+
+use crate::config::GatewayConfig;
+use crate::problem::Problem;
+
+/// log₂ of the greatest zstd window that is decoded (8 MiB).
+const WINDOW_LOG_MAX: u32 = 23;
+
+/// What the headers say of the body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Format {
+    pub(super) media: Media,
+    pub(super) encoding: Encoding,
+}
+
+/// How the batch is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Media {
+    /// A frame's lines.
+    Lines,
+    /// One JSON object.
+    Json,
+}
+
+/// How the body is compressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Encoding {
+    Zstd,
+    Gzip,
+    Identity,
+}
+
+impl Format {
+    /// Reads `Content-Type` and `Content-Encoding`.
+    pub(super) fn of(headers: &HeaderMap) -> Result<Self, Problem> {
+        let text = |name| headers.get(name).map_or(Ok(""), |value| value.to_str().map_err(|_| unsupported()));
+        let essence = text(CONTENT_TYPE)?.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+        let media = match essence.as_str() {
+            "application/x-ndjson" => Media::Lines,
+            "application/json" => Media::Json,
+            _ => return Err(unsupported()),
+        };
+        let encoding = match text(CONTENT_ENCODING)?.trim().to_ascii_lowercase().as_str() {
+            "zstd" => Encoding::Zstd,
+            "gzip" => Encoding::Gzip,
+            "" | "identity" => Encoding::Identity,
+            _ => return Err(unsupported()),
+        };
+        Ok(Self { media, encoding })
+    }
+}
+
+fn unsupported() -> Problem {
+    let detail =
+        "send application/x-ndjson or application/json, uncompressed or with Content-Encoding zstd or gzip";
+    Problem::new(Refusal::UnsupportedMediaType, detail)
+}
+
+/// The length that the caller announces, if it is a number.
+pub(super) fn announced_length(headers: &HeaderMap) -> Option<u64> {
+    headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+/// Receives the whole body. Compressed or not, it is never larger than a decoded one may be.
+pub(super) async fn receive(
+    body: Body,
+    limits: &LimitsConfig,
+    config: &GatewayConfig,
+) -> Result<Bytes, Problem> {
+    let received = timeout(config.body_timeout(), to_bytes(body, limits.body_bytes as usize)).await;
+    let in_time = received.map_err(|_| {
+        let detail = format!("the body must arrive within {} ms", config.body_timeout_ms);
+        Problem::new(Refusal::RequestTimeout, detail)
+    })?;
+    in_time.map_err(|error| {
+        let source: Option<&(dyn std::error::Error + 'static)> = std::error::Error::source(&error);
+        if source.is_some_and(|source| source.to_string().contains("length limit exceeded")) {
+            too_large(limits)
+        } else {
+            Problem::new(Refusal::BatchMalformed, "the body ended early")
+        }
+    })
+}
+
+/// A decoded body, and whether its bytes are a frame that can be passed on as they are.
+pub(super) struct Decoded<'a> {
+    pub(super) content: Cow<'a, [u8]>,
+    pub(super) is_safe_frame: bool,
+}
+
+/// Decodes within the limit. What is no safe frame of ours but decodes all the same, such as a stream of a
+/// general zstd encoder, is accepted; we then write the frame anew.
+pub(super) fn decode<'a>(
+    body: &'a Bytes,
+    encoding: Encoding,
+    limits: &LimitsConfig,
+    decoder: &mut Decoder,
+) -> Result<Decoded<'a>, Problem> {
+    let limit = limits.body_bytes as usize;
+    let stream = match encoding {
+        Encoding::Identity => {
+            return Ok(Decoded { content: Cow::Borrowed(body), is_safe_frame: false });
+        }
+        Encoding::Zstd => match decoder.decode_one(body, limit) {
+            Ok(content) => return Ok(Decoded { content: Cow::Owned(content), is_safe_frame: true }),
+            Err(FrameError::TooLarge { .. }) => return Err(too_large(limits)),
+            Err(_) => zstd_stream(body)?,
+        },
+        Encoding::Gzip => Box::new(flate2::read::MultiGzDecoder::new(body.as_ref())),
+    };
+    let mut content = Vec::new();
+    stream
+        .take(limit as u64 + 1)
+        .read_to_end(&mut content)
+        .map_err(|_| Problem::new(Refusal::BatchMalformed, "the body cannot be decompressed"))?;
+    if content.len() > limit {
+        return Err(too_large(limits));
+    }
+    Ok(Decoded { content: Cow::Owned(content), is_safe_frame: false })
+}
+
+fn zstd_stream(body: &Bytes) -> Result<Box<dyn Read + '_>, Problem> {
+    let internal = |error: std::io::Error| Problem::internal(&error);
+    let mut stream = zstd::stream::read::Decoder::with_buffer(body.as_ref()).map_err(internal)?;
+    stream.window_log_max(WINDOW_LOG_MAX).map_err(internal)?;
+    Ok(Box::new(stream))
+}
+
+/// The body, a line, or the frame is over its limit.
+pub(super) fn too_large(limits: &LimitsConfig) -> Problem {
+    Problem::new(
+        Refusal::BodyTooLarge,
+        format!(
+            "a batch has at most {} events, {} bytes in all and {} bytes a line",
+            limits.batch_events, limits.body_bytes, limits.line_bytes
+        ),
+    )
+}

@@ -1,0 +1,50 @@
+//! What handlers draw on, each by its own type: a handler's signature says what it uses.
+
+use std::sync::Arc;
+
+use axum::extract::FromRef;
+use sqlx::PgPool;
+use tidelog_events::schema::Schema;
+use tidelog_runtime::broker::Broker;
+use tidelog_runtime::config::LimitsConfig;
+use tokio::sync::watch;
+
+use crate::auth::Verifier;
+use crate::codecs::Codecs;
+use crate::config::GatewayConfig;
+use crate::pull::Waiting;
+use crate::push::Pushes;
+
+/// The schema in force.
+#[derive(Clone)]
+pub struct CurrentSchema(pub watch::Receiver<Arc<Schema>>);
+
+impl CurrentSchema {
+    /// The schema, at this moment.
+    pub fn get(&self) -> Arc<Schema> {
+        self.0.borrow().clone()
+    }
+}
+
+/// Everything.
+#[derive(Clone, FromRef)]
+pub struct AppState {
+    /// The log, to read.
+    pub pool: PgPool,
+    /// The broker.
+    pub broker: Broker,
+    /// Tokens.
+    pub verifier: Verifier,
+    /// The schema.
+    pub schema: CurrentSchema,
+    /// The limits.
+    pub limits: Arc<LimitsConfig>,
+    /// The section `[gateway]`.
+    pub config: Arc<GatewayConfig>,
+    /// zstd contexts.
+    pub codecs: Codecs,
+    /// Pushes that wait for their receipts.
+    pub pushes: Pushes,
+    /// Pulls that wait for news.
+    pub waiting: Waiting,
+}

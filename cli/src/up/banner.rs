@@ -1,0 +1,55 @@
+//! What a newcomer reads when the stack is up: addresses, tokens, and commands that work when they are pasted.
+
+use std::time::Duration;
+
+use owo_colors::Style;
+
+use crate::stack_file::StackFile;
+use crate::terminal::{shows_colours, styled};
+
+/// Prints it.
+pub(super) fn print(stack: &StackFile, took: Duration) {
+    let heading = |text: &str| styled(text, Style::new().bold(), shows_colours());
+    println!("\n{}", heading(&format!("Tidelog is up, after {:.1} s.", took.as_secs_f32())));
+    println!("  API          {}", stack.gateway_url);
+    for (role, url) in &stack.operations_urls {
+        println!("  {role:<12} {url}  (/healthz /readyz /metrics)");
+    }
+    println!("  NATS         {}", stack.nats_url);
+    println!("  PostgreSQL   {}", stack.database_url);
+    println!("  in a file    .tidelog/up.json    logs    .tidelog/logs/");
+    println!("\n{}\n  {}", heading("A token of user-1"), stack.token);
+    println!("{}\n  {}", heading("An admin token"), stack.admin_token);
+    println!("\n{}\n{}", heading("Record an event"), push_command(stack));
+    println!("{}\n{}", heading("Read the log"), pull_command(stack));
+    println!(
+        "\nCtrl-C stops everything. The data stays for the next time; `make up FRESH=1` starts empty.\n"
+    );
+}
+
+fn push_command(stack: &StackFile) -> String {
+    let now = jiff::Timestamp::now();
+    let body = serde_json::json!({
+        "deviceId": "curl-1",
+        "events": [{
+            "eventId": "0198f2a4-0000-7000-8000-000000000001",
+            "deviceSequence": 1,
+            "type": "WORKOUT_CREATED",
+            "entityId": "w-curl-1",
+            "timestamp": format!("{now:.3}-0000"),
+            "lastSeenEventId": null,
+            "payload": { "name": "Morning run" },
+        }],
+    });
+    format!(
+        "  curl -sS {}/v1/spaces/me/events -H 'Authorization: Bearer {}' -H 'Content-Type: application/json' -d '{body}'",
+        stack.gateway_url, stack.token
+    )
+}
+
+fn pull_command(stack: &StackFile) -> String {
+    format!(
+        "  curl -sS '{}/v1/spaces/me/log?after=0' -H 'Authorization: Bearer {}' -H 'Accept: application/json'",
+        stack.gateway_url, stack.token
+    )
+}

@@ -1,0 +1,103 @@
+//! `.tidelog/`: the folder of one stack. Held by one `tidelog up` at a time.
+
+use std::fs::{self, File, TryLockError};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+
+use crate::local::{end_leftover, root};
+use crate::stack_file::{self, StackFile};
+use crate::terminal::say;
+
+/// The folder, locked until this is dropped.
+#[derive(Debug)]
+pub(super) struct Folder {
+    path: PathBuf,
+    _lock: File,
+}
+
+impl Folder {
+    /// Takes the folder, ends what a killed run left there, and empties it if `fresh`.
+    pub(super) async fn take(fresh: bool) -> Result<Self> {
+        let path = root().join(stack_file::FOLDER);
+        fs::create_dir_all(&path).with_context(|| format!("cannot create {}", path.display()))?;
+        let path = path.canonicalize()?;
+        let folder = Self { _lock: lock(&path)?, path };
+        folder.end_leftovers().await?;
+        if fresh {
+            folder.empty()?;
+        }
+        fs::create_dir_all(folder.path.join("logs"))?;
+        Ok(folder)
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(super) fn stack_file(&self) -> PathBuf {
+        stack_file::path(&self.path)
+    }
+
+    /// A new log file for `role`; the one of the last run is kept beside it.
+    pub(super) fn log(&self, role: &str) -> PathBuf {
+        let log = self.path.join("logs").join(format!("{role}.log"));
+        // There is none at the first run.
+        let _ = fs::rename(&log, log.with_extension("previous.log"));
+        log
+    }
+
+    /// Removes the file that says that a stack is running.
+    pub(super) fn forget_stack(&self) {
+        let _ = fs::remove_file(self.stack_file());
+    }
+
+    async fn end_leftovers(&self) -> Result<()> {
+        let Ok(stack) = StackFile::read(&self.stack_file()) else { return Ok(()) };
+        for (role, pid) in stack.pids {
+            let marker = match role.as_str() {
+                "nats" | "postgres" => self.path.display().to_string(),
+                service => format!("tidelog-{}", service.split('-').next().unwrap_or_default()),
+            };
+            if end_leftover(pid, &marker).await? {
+                say(&role, &format!("ended process {pid}, which an earlier run had left behind"));
+            }
+        }
+        self.forget_stack();
+        Ok(())
+    }
+
+    fn empty(&self) -> Result<()> {
+        for name in ["nats", "postgres", "logs"] {
+            let inner = self.path.join(name);
+            if inner.exists() {
+                fs::remove_dir_all(&inner).with_context(|| format!("cannot empty {}", inner.display()))?;
+            }
+        }
+        say("tidelog", &format!("emptied {}", self.path.display()));
+        Ok(())
+    }
+}
+
+fn lock(folder: &Path) -> Result<File> {
+    let path = folder.join("up.lock");
+    let mut lock = File::options().create(true).truncate(false).read(true).write(true).open(&path)?;
+    match lock.try_lock() {
+        Ok(()) => {
+            lock.set_len(0)?;
+            write!(lock, "{}", std::process::id())?;
+            Ok(lock)
+        }
+        Err(TryLockError::WouldBlock) => {
+            let pid = fs::read_to_string(&path).unwrap_or_default();
+            bail!(
+                "`tidelog up` already runs in {} as process {pid}: use that one, or stop it first",
+                folder.display()
+            )
+        }
+        Err(TryLockError::Error(error)) => {
+            Err(error).with_context(|| format!("cannot lock {}", path.display()))
+        }
+    }
+}

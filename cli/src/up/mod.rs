@@ -1,0 +1,91 @@
+//! `tidelog up`: everything on one machine. Starts NATS, PostgreSQL and the services, and keeps them alive until
+//! it is stopped.
+
+mod banner;
+mod child;
+mod folder;
+mod kept;
+mod service;
+mod stack;
+mod supervise;
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use crate::local::Given;
+use crate::terminal::say;
+use folder::Folder;
+use stack::Stack;
+
+/// Options of `tidelog up`.
+#[derive(Debug, clap::Args)]
+pub struct UpOptions {
+    /// Start with no data: what earlier runs stored in `.tidelog/` is deleted
+    #[arg(long)]
+    fresh: bool,
+    /// A configuration file for the services (see config/default.toml); addresses and secret are chosen here
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// How many replicas of ingest
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=16))]
+    ingests: u16,
+}
+
+/// Runs the stack until Ctrl-C or SIGTERM.
+pub async fn run(options: UpOptions) -> Result<()> {
+    let started = Instant::now();
+    let given = Given::from_environment();
+    let folder = Folder::take(options.fresh).await?;
+    let stop = stop_on_signals()?;
+
+    let start = Stack::start(&folder, given, options.config.as_deref(), options.ingests);
+    let mut stack = tokio::select! {
+        stack = start => stack?,
+        () = stop.cancelled() => {
+            say("tidelog", "stopped before it was up");
+            return Ok(());
+        }
+    };
+    stack.file.write(&folder.stack_file())?;
+    banner::print(&stack.file, started.elapsed());
+    let children = std::mem::take(&mut stack.children);
+    supervise::run(children, stack.file, &folder.stack_file(), &stop).await?;
+    folder.forget_stack();
+    say("tidelog", "stopped");
+    Ok(())
+}
+
+/// Signals closer together than this are one: a terminal and `make` may both send theirs.
+const SAME_SIGNAL: Duration = Duration::from_secs(1);
+
+/// A token that the first signal cancels. The second one ends this process at once, and the children with it.
+fn stop_on_signals() -> Result<CancellationToken> {
+    let stop = CancellationToken::new();
+    let stopping = stop.clone();
+    let listen = |kind| signal(kind).context("cannot listen for signals");
+    let (mut interrupt, mut terminate) = (listen(SignalKind::interrupt())?, listen(SignalKind::terminate())?);
+    let mut hang_up = listen(SignalKind::hangup())?;
+    tokio::spawn(async move {
+        let mut first = None;
+        loop {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+                _ = hang_up.recv() => {}
+            }
+            let since = *first.get_or_insert_with(Instant::now);
+            if !stopping.is_cancelled() {
+                say("tidelog", "stopping; again to stop at once");
+                stopping.cancel();
+            } else if since.elapsed() > SAME_SIGNAL {
+                say("tidelog", "stopped at once");
+                std::process::exit(130);
+            }
+        }
+    });
+    Ok(stop)
+}

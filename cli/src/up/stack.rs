@@ -1,0 +1,217 @@
+//! Puts a stack together: servers, database, tables, streams, services.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use futures_util::future::try_join_all;
+use tidelog_runtime::config::{Config, SchemaConfig, Sources};
+
+use super::child::Child;
+use super::folder::Folder;
+use super::kept::Kept;
+use super::service::{Service, program};
+use crate::local::{Durability, Given, NatsServer, Postgres, Toolbox, root};
+use crate::migrate;
+use crate::stack_file::StackFile;
+use crate::terminal::say;
+use crate::token::{Access, Claims};
+
+const DATABASE: &str = "tidelog";
+const DEMO_USER: &str = "user-1";
+const TOKEN_HOURS: u64 = 30 * 24;
+
+/// A stack that runs: its children in the order in which they are stopped.
+pub(super) struct Stack {
+    pub(super) file: StackFile,
+    pub(super) children: Vec<Child>,
+}
+
+impl Stack {
+    /// Starts everything and returns when every service is ready.
+    pub(super) async fn start(
+        folder: &Folder,
+        given: Given,
+        config: Option<&Path>,
+        ingests: u16,
+    ) -> Result<Self> {
+        let (gateway, ingest) = (program("tidelog-gateway")?, program("tidelog-ingest")?);
+        let mut kept = Kept::read(folder.path());
+        let servers = Servers::start(folder, given, &mut kept).await?;
+        let mut sources = common_sources(config)?;
+        sources.environment.extend(servers.environment(&kept.jwt_secret));
+        say("tidelog", "bringing tables and streams to this version");
+        migrate::run(&sources).await?;
+
+        let mut services = Vec::new();
+        let (service, gateway_url) = gateway_service(folder, &sources, &mut kept, gateway)?;
+        services.push(service);
+        for number in 1..=ingests {
+            services.push(ingest_service(folder, &sources, &mut kept, ingest.clone(), number)?);
+        }
+        kept.write()?;
+        say("tidelog", "starting the services");
+        try_join_all(services.iter_mut().map(Service::start)).await?;
+
+        let mut file = describe(gateway_url, &servers, &sources, &services)?;
+        let mut children: Vec<_> = services.into_iter().map(Child::Service).collect();
+        children.extend(servers.nats.map(Child::Nats));
+        children.extend(servers.postgres.map(Child::Postgres));
+        for child in &mut children {
+            if let Some(pid) = child.id() {
+                file.pids.insert(child.role().to_owned(), pid);
+            }
+        }
+        Ok(Self { file, children })
+    }
+}
+
+/// NATS and PostgreSQL, ours unless given.
+struct Servers {
+    nats: Option<NatsServer>,
+    postgres: Option<Postgres>,
+    nats_url: String,
+    /// Over TCP, for people.
+    database_url: String,
+    /// For the services.
+    service_database_url: String,
+}
+
+impl Servers {
+    async fn start(folder: &Folder, given: Given, kept: &mut Kept) -> Result<Self> {
+        let mut servers = Self {
+            nats: None,
+            postgres: None,
+            nats_url: given.nats_url.clone().unwrap_or_default(),
+            database_url: given.database_url.clone().unwrap_or_default(),
+            service_database_url: given.database_url.clone().unwrap_or_default(),
+        };
+        if given.nats_url.is_some() && given.database_url.is_some() {
+            say("tidelog", "using the NATS and PostgreSQL that the environment names");
+            return Ok(servers);
+        }
+        let toolbox = Toolbox::fetch(&given, |line| say("tidelog", line))?;
+        if given.nats_url.is_none() {
+            say("nats", "starting");
+            let (home, log) = (folder.path().join("nats"), folder.log("nats"));
+            let server = NatsServer::start(&toolbox, &home, &log, kept.port("nats")?).await?;
+            servers.nats_url = server.url();
+            servers.nats = Some(server);
+        }
+        if given.database_url.is_none() {
+            say("postgres", "starting");
+            let (home, log) = (folder.path().join("postgres"), folder.log("postgres"));
+            let port = kept.port("postgres")?;
+            let server = Postgres::start(&toolbox, &home, &log, port, Durability::Synced).await?;
+            server.create_database(DATABASE).await?;
+            servers.database_url = server.url(DATABASE);
+            servers.service_database_url = server.socket_url(DATABASE);
+            servers.postgres = Some(server);
+        }
+        Ok(servers)
+    }
+
+    fn environment(&self, jwt_secret: &str) -> BTreeMap<String, String> {
+        // What the caller says about the secret holds; the servers are the ones that we started or were given.
+        let secret = caller("TIDELOG__AUTH__HS256_SECRET").unwrap_or_else(|| jwt_secret.to_owned());
+        BTreeMap::from([
+            ("TIDELOG__AUTH__HS256_SECRET".to_owned(), secret),
+            ("TIDELOG__BROKER__URL".to_owned(), self.nats_url.clone()),
+            ("TIDELOG__DATABASE__URL".to_owned(), self.service_database_url.clone()),
+        ])
+    }
+}
+
+fn caller(variable: &str) -> Option<String> {
+    std::env::var(variable).ok().filter(|value| !value.is_empty())
+}
+
+/// The caller's configuration, with file names that hold wherever a service looks for them.
+fn common_sources(config: Option<&Path>) -> Result<Sources> {
+    let mut sources = Sources::from_process();
+    if let Some(file) = config {
+        let file = file.canonicalize().with_context(|| format!("cannot find {}", file.display()))?;
+        sources.file = Some(file);
+    }
+    let schema: SchemaConfig = Config::load(&sources)?.section("schema")?;
+    let in_root = root().join(&schema.file);
+    if !schema.file.exists() && in_root.exists() {
+        sources.environment.insert("TIDELOG__SCHEMA__FILE".to_owned(), in_root.display().to_string());
+    }
+    Ok(sources)
+}
+
+fn gateway_service(
+    folder: &Folder,
+    sources: &Sources,
+    kept: &mut Kept,
+    program: PathBuf,
+) -> Result<(Service, String)> {
+    let variable = "TIDELOG__GATEWAY__LISTEN";
+    let listen = match caller(variable) {
+        Some(listen) => listen,
+        None => format!("127.0.0.1:{}", kept.port("gateway")?),
+    };
+    let mut service =
+        new_service(folder, sources, kept, program, "gateway", "TIDELOG__GATEWAY__OPERATIONS_LISTEN")?;
+    service.environment.insert(variable.to_owned(), listen.clone());
+    Ok((service, format!("http://{}", listen.replace("0.0.0.0", "127.0.0.1"))))
+}
+
+fn ingest_service(
+    folder: &Folder,
+    sources: &Sources,
+    kept: &mut Kept,
+    program: PathBuf,
+    number: u16,
+) -> Result<Service> {
+    let role = if number == 1 { "ingest".to_owned() } else { format!("ingest-{number}") };
+    new_service(folder, sources, kept, program, &role, "TIDELOG__INGEST__OPERATIONS_LISTEN")
+}
+
+fn new_service(
+    folder: &Folder,
+    sources: &Sources,
+    kept: &mut Kept,
+    program: PathBuf,
+    role: &str,
+    operations_variable: &str,
+) -> Result<Service> {
+    let operations = format!("127.0.0.1:{}", kept.port(&format!("{role}-operations"))?);
+    let mut environment = sources.environment.clone();
+    environment.insert(operations_variable.to_owned(), operations.clone());
+    if let Some(file) = &sources.file {
+        environment.insert("TIDELOG_CONFIG".to_owned(), file.display().to_string());
+    }
+    Ok(Service {
+        role: role.to_owned(),
+        program,
+        environment,
+        operations_url: format!("http://{operations}"),
+        log: folder.log(role),
+        process: None,
+    })
+}
+
+fn describe(
+    gateway_url: String,
+    servers: &Servers,
+    sources: &Sources,
+    services: &[Service],
+) -> Result<StackFile> {
+    let jwt_secret = sources.environment.get("TIDELOG__AUTH__HS256_SECRET").cloned().unwrap_or_default();
+    let demo = Claims::new(DEMO_USER, TOKEN_HOURS).with_space(DEMO_USER, Access::Rw);
+    let admin = Claims::new("admin", TOKEN_HOURS).with_admin();
+    let operations = services.iter().map(|service| (service.role.clone(), service.operations_url.clone()));
+    Ok(StackFile {
+        admin_url: gateway_url.clone(),
+        gateway_url,
+        operations_urls: operations.collect(),
+        nats_url: servers.nats_url.clone(),
+        database_url: servers.database_url.clone(),
+        token: demo.sign(&jwt_secret)?,
+        admin_token: admin.sign(&jwt_secret)?,
+        jwt_secret,
+        pids: BTreeMap::new(),
+    })
+}

@@ -1,0 +1,24 @@
+//! Waiting for a condition instead of sleeping: a test fails when its deadline passes, and says what for.
+
+use std::time::Duration;
+
+use tokio::time::{Instant, interval};
+
+const PATIENCE: Duration = Duration::from_secs(30);
+const BETWEEN_LOOKS: Duration = Duration::from_millis(10);
+
+/// Looks until `look` finds something, for at most 30 seconds.
+///
+/// # Panics
+/// When it finds nothing in that time.
+pub async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + PATIENCE;
+    let mut looks = interval(BETWEEN_LOOKS);
+    loop {
+        looks.tick().await;
+        if let Some(found) = look().await {
+            return found;
+        }
+        assert!(Instant::now() < deadline, "waited {PATIENCE:?} in vain: {what}");
+    }
+}

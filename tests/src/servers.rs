@@ -1,0 +1,70 @@
+//! The servers that worlds stand on.
+
+use std::path::PathBuf;
+
+use tempfile::TempDir;
+use tidelog_cli::local::{Durability, Given, NatsServer, Postgres, Servers, Toolbox};
+use tokio::sync::OnceCell;
+
+/// The pair that the tests of one process share; the kernel ends it with the process.
+///
+/// # Panics
+/// When the servers cannot be started: without them nothing can be tested.
+pub async fn shared_servers() -> &'static Servers {
+    static SHARED: OnceCell<Servers> = OnceCell::const_new();
+    SHARED
+        .get_or_init(|| async {
+            let folder = folder();
+            let given = Given::from_environment();
+            Servers::start(given, &folder, Durability::Unsynced, |line| println!("{line}"))
+                .await
+                .expect("the test servers start")
+        })
+        .await
+}
+
+/// Where this process's servers keep their data; what earlier processes left there is removed.
+fn folder() -> PathBuf {
+    let all = std::env::temp_dir().join("tidelog-tests");
+    for entry in std::fs::read_dir(&all).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let alive = PathBuf::from("/proc").join(&name).exists();
+        if !alive {
+            let _ = std::fs::remove_dir_all(entry.path());
+        }
+    }
+    all.join(std::process::id().to_string())
+}
+
+/// A pair that one test may stop, kill and wipe.
+pub struct PrivateServers {
+    /// Its NATS.
+    pub nats: NatsServer,
+    /// Its PostgreSQL.
+    pub postgres: Postgres,
+    _folder: TempDir,
+}
+
+impl PrivateServers {
+    /// Starts a pair of its own.
+    ///
+    /// # Panics
+    /// When the servers cannot be started.
+    pub async fn start() -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let home = folder.path();
+        let toolbox =
+            Toolbox::fetch(&Given::from_environment(), |line| println!("{line}")).expect("a toolbox");
+        let (nats, nats_log) = (home.join("nats"), home.join("nats.log"));
+        let (postgres, postgres_log) = (home.join("postgres"), home.join("postgres.log"));
+        let (nats, postgres) = tokio::join!(
+            NatsServer::start(&toolbox, &nats, &nats_log, 0),
+            Postgres::start(&toolbox, &postgres, &postgres_log, 0, Durability::Unsynced),
+        );
+        Self {
+            nats: nats.expect("NATS starts"),
+            postgres: postgres.expect("PostgreSQL starts"),
+            _folder: folder,
+        }
+    }
+}

@@ -21,7 +21,7 @@ use tidelog_events::schema::Schema;
 use tidelog_runtime::broker::Broker;
 use tidelog_runtime::config::LimitsConfig;
 use tidelog_runtime::metrics::{Metric, MetricKind};
-use tidelog_runtime::readiness::{Check, Readiness};
+use tidelog_runtime::readiness::Readiness;
 use tidelog_runtime::shutdown::Drain;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -74,7 +74,7 @@ pub async fn run(listener: TcpListener, deps: Deps, shutdown: CancellationToken)
     let stopped = CancellationToken::new();
     let pushes = push::Pushes::new(&broker, config.in_flight_bytes);
     pushes.listen(&broker, stopped.clone()).await;
-    tokio::spawn(check(readiness.check("database"), pool.clone(), stopped.clone()));
+    tokio::spawn(check(readiness, pool.clone(), broker.clone(), stopped.clone()));
     let state = AppState {
         waiting: pull::Waiting::new(broker.clone(), pool.clone(), config.waiting_pulls, shutdown.clone()),
         pool,
@@ -100,11 +100,13 @@ pub async fn run(listener: TcpListener, deps: Deps, shutdown: CancellationToken)
     if served.is_finished() { Ok(served.await??) } else { Ok(()) }
 }
 
-/// Asks the database once a second whether it is there.
-async fn check(database: Check, pool: PgPool, stopped: CancellationToken) {
+/// Looks once a second whether database and broker are there.
+async fn check(readiness: Readiness, pool: PgPool, broker: Broker, stopped: CancellationToken) {
+    let (database, connection) = (readiness.check("database"), readiness.check("broker"));
     let mut ticks = interval(CHECK_INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     while stopped.run_until_cancelled(ticks.tick()).await.is_some() {
+        connection.set(broker.is_connected(), "the broker is not connected");
         match sqlx::query("SELECT 1").execute(&pool).await {
             Ok(_) => database.pass(),
             Err(error) => database.fail(error.to_string()),

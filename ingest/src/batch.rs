@@ -3,8 +3,8 @@
 use bytes::Bytes;
 use serde::Deserialize;
 use tidelog_events::frame::{
-    BatchHeader, BatchLines, Decoder, Encoder, FrameError, PushHeader, QuarantineReason, read_quarantined,
-    split_push, write_batch,
+    BatchHeader, BatchLines, Decoder, Encoder, FrameError, PushHeader, QuarantineReason, inspect,
+    read_quarantined, split_push, write_batch,
 };
 use tidelog_events::id::{DeviceId, EventId, Sequence};
 use tidelog_events::limits::MAX_BODY_BYTES;
@@ -41,11 +41,15 @@ pub(crate) enum Unreadable {
 }
 
 impl Batch {
-    /// Reads a message's header and payload.
+    /// Reads a message's header and payload. The accepted events stay unread, but bytes that are no frame at
+    /// all must not get into the log: no reader could go past them.
     pub(crate) fn read(header: Option<&str>, payload: &Bytes) -> Result<Self, Unreadable> {
         let header: PushHeader =
             serde_json::from_str(header.ok_or(Unreadable::NoHeader)?).map_err(Unreadable::Header)?;
         let (accepted, quarantined) = split_push(&header, payload).map_err(|_| Unreadable::Payload)?;
+        if !accepted.is_empty() && inspect(accepted).map_err(FrameError::from)?.frame_bytes != accepted.len() {
+            return Err(Unreadable::Payload);
+        }
         let frame = payload.slice_ref(accepted);
         let quarantined = match header.quarantined {
             0 => Vec::new(),

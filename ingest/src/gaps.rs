@@ -11,6 +11,9 @@ use crate::incoming::Incoming;
 
 const FIRST_RETRY: Duration = Duration::from_millis(20);
 const RETRY_FACTOR: u32 = 3;
+/// A batch from a backlog was published long ago, and its predecessor may be right behind it: it waits for this
+/// part of the whole wait at least.
+const LEAST_PART: u32 = 4;
 
 struct Delayed {
     incoming: Incoming,
@@ -29,7 +32,7 @@ pub(crate) struct Gaps {
 }
 
 impl Gaps {
-    /// Keeps at most `most` batches, each for at most `wait` after its publication.
+    /// Keeps at most `most` batches, each for at most `wait` after its publication, or a moment where that is over.
     pub(crate) fn new(wait: Duration, most: usize) -> Self {
         Self { wait, most, delayed: Vec::new(), trying: BTreeMap::new() }
     }
@@ -57,7 +60,7 @@ impl Gaps {
         let earlier = self.trying.remove(&key(&incoming));
         let refuse_at = match earlier {
             Some((_, refuse_at)) => refuse_at,
-            None => now + self.wait.saturating_sub(incoming.age()),
+            None => now + self.wait.saturating_sub(incoming.age()).max(self.wait / LEAST_PART),
         };
         if refuse_at <= now || self.delayed.len() >= self.most {
             return Err(Box::new(incoming));

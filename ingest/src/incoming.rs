@@ -26,6 +26,11 @@ impl Incoming {
         }
     }
 
+    /// The same message with its batch rewritten.
+    pub(crate) fn rewritten(&self, batch: Batch) -> Self {
+        Self { batch, message: self.message.clone() }
+    }
+
     /// The message as it came.
     pub(crate) fn message(&self) -> &Message {
         &self.message

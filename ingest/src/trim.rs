@@ -51,19 +51,19 @@ pub(crate) async fn run(broker: Broker, interval_ms: u64, shutdown: Cancellation
 }
 
 async fn trim(broker: &Broker, full: bool) -> Result<(), BrokerError> {
-    let fill = broker.push_fill().await?;
-    metrics::gauge!("tidelog_ingest_push_fill_ratio").set(fill.bytes as f64 / fill.max_bytes.max(1) as f64);
+    let level = broker.push_fill().await?;
+    metrics::gauge!("tidelog_ingest_push_fill_ratio").set(level.bytes as f64 / level.max_bytes.max(1) as f64);
     let threshold = broker.config().push_trim_percent;
-    if fill.percent() < threshold && !full {
+    if level.percent() < threshold && !full {
         return Ok(());
     }
-    let below = trim_below(&fill, threshold.saturating_sub(MARGIN_PERCENT));
+    let below = trim_below(&level, threshold.saturating_sub(MARGIN_PERCENT));
     let purged = broker.purge_push_below(below).await?;
     if purged > 0 {
         metrics::counter!("tidelog_ingest_push_trimmed_total").increment(purged);
         tracing::warn!(
             purged,
-            percent = fill.percent(),
+            percent = level.percent(),
             "PUSH fills up: committed batches leave it early, and the window in which a restored database heals \
              is shorter"
         );

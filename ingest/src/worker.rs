@@ -223,10 +223,11 @@ impl Worker {
             Ok(contents) => contents,
             Err(unreadable) => return self.keep_unreadable(incoming.message(), &unreadable).await,
         };
-        let batch = poison::quarantine_all(&incoming.batch, contents, reason);
-        match self.committer.commit(&[&batch]).await {
-            Ok(dispositions) => self.distribute(vec![incoming], dispositions).await,
-            Err(error) => self.keep_unreadable(incoming.message(), &error).await,
+        let rewritten = [incoming.rewritten(poison::quarantine_all(&incoming.batch, contents, reason))];
+        match self.commit_through_outages(&rewritten).await {
+            None => {}
+            Some(Ok(dispositions)) => self.distribute(rewritten.into(), dispositions).await,
+            Some(Err(error)) => self.keep_unreadable(incoming.message(), &error).await,
         }
     }
 

@@ -163,8 +163,7 @@ impl Postgres {
         let deadline = Deadline::after(READY_PATIENCE, "PostgreSQL taking clients");
         while !is_ready(&pid_file, process.id()) {
             if let Some(status) = process.exited()? {
-                // The backends of a killed server go a moment after it.
-                if !process.words().contains("still in use") {
+                if !is_going(&process.words()) {
                     let words = process.last_words();
                     bail!("PostgreSQL ended at once ({status}). {}\nIts last words:\n{words}", root_advice());
                 }
@@ -217,6 +216,11 @@ impl SocketFolder {
             Self::Short(folder) => folder.path(),
         }
     }
+}
+
+/// Whether the new server ended because the old one, killed, or its backends are gone only in a moment.
+fn is_going(words: &str) -> bool {
+    words.contains("still in use") || words.contains("lock file") && words.contains("already exists")
 }
 
 /// PostgreSQL writes its state as the eighth line of its pid file.

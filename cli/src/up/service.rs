@@ -41,6 +41,10 @@ impl Service {
     pub(super) async fn start(&mut self) -> Result<()> {
         let mut start = command(&self.program, false);
         start.envs(&self.environment);
+        // Its last words should be the error that ended it, not where in the code it arose.
+        if std::env::var_os("RUST_LIB_BACKTRACE").is_none() {
+            start.env("RUST_LIB_BACKTRACE", "0");
+        }
         let process = Process::spawn(&self.role, start, &self.log)?;
         let process = self.process.insert(process);
         let ready_url = format!("{}/readyz", self.operations_url);

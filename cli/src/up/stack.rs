@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use futures_util::future::try_join_all;
 use tidelog_runtime::config::{Config, SchemaConfig, Sources};
 
@@ -36,9 +36,9 @@ impl Stack {
         ingests: u16,
     ) -> Result<Self> {
         let (gateway, ingest) = (program("tidelog-gateway")?, program("tidelog-ingest")?);
+        let mut sources = common_sources(config)?;
         let mut kept = Kept::read(folder.path());
         let servers = Servers::start(folder, given, &mut kept).await?;
-        let mut sources = common_sources(config)?;
         sources.environment.extend(servers.environment(&kept.jwt_secret));
         say("tidelog", "bringing tables and streams to this version");
         migrate::run(&sources).await?;
@@ -134,8 +134,13 @@ fn common_sources(config: Option<&Path>) -> Result<Sources> {
         sources.file = Some(file);
     }
     let schema: SchemaConfig = Config::load(&sources)?.section("schema")?;
-    let in_root = root().join(&schema.file);
-    if !schema.file.exists() && in_root.exists() {
+    if !schema.file.exists() {
+        let in_root = root().join(&schema.file);
+        ensure!(
+            in_root.exists(),
+            "there is no schema file {}: name your app's in TIDELOG__SCHEMA__FILE",
+            schema.file.display()
+        );
         sources.environment.insert("TIDELOG__SCHEMA__FILE".to_owned(), in_root.display().to_string());
     }
     Ok(sources)

@@ -61,8 +61,8 @@ pub(super) struct PulledEvent {
     r#type: String,
     /// What it is about.
     entity_id: EntityId,
-    /// When it was recorded, as the device wrote it.
-    #[schema(value_type = String, example = "2025-08-06T10:30:00.000Z-0003")]
+    /// When it was recorded, as the device wrote it: a stamp, an ISO time, or whole milliseconds.
+    #[schema(example = "2025-08-06T10:30:00.000Z-0003")]
     timestamp: Value,
     /// The last event that the device had seen.
     last_seen_event_id: Option<EventId>,

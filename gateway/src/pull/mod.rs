@@ -31,11 +31,10 @@ use crate::state::CurrentSchema;
 pub(crate) use decoded::{DamagedSegment, DecodedSegment, decode};
 pub(crate) use read::{READ_TIMEOUT, erased, one_moment};
 pub(crate) use request::PullRequest;
-pub(crate) use wait::Waiting;
+pub use wait::Waiting;
 
 use answer::Answer;
-use read::LogRead;
-use wait::Wanted;
+use read::{LogRead, Wanted};
 
 /// The metrics of pulls.
 pub(crate) const METRICS: &[Metric] = &[

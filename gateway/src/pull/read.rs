@@ -18,7 +18,31 @@ use crate::problem::Problem;
 /// A read that is not done by then found the database, or the network to it, silent.
 pub(crate) const READ_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// What to read.
+/// What a pull wants to read.
+#[derive(Debug)]
+pub(super) struct Wanted {
+    pub(super) space: SpaceId,
+    pub(super) after: Position,
+    /// Events and stored bytes, at most.
+    pub(super) events: u64,
+    pub(super) bytes: u64,
+    pub(super) device: Option<DeviceId>,
+}
+
+impl Wanted {
+    /// The read for this pull alone.
+    pub(super) fn query(&self) -> LogQuery<'_> {
+        LogQuery {
+            space: &self.space,
+            after: self.after,
+            events: self.events,
+            bytes: self.bytes,
+            devices: self.device.as_slice(),
+        }
+    }
+}
+
+/// What to read, for one pull or several.
 #[derive(Debug, Clone)]
 pub(super) struct LogQuery<'a> {
     pub(super) space: &'a SpaceId,

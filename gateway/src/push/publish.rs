@@ -10,13 +10,16 @@ use tidelog_events::frame::PushHeader;
 use tidelog_events::id::SpaceId;
 use tidelog_runtime::broker::{Broker, PublishError};
 use tidelog_runtime::telemetry;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use uuid::Uuid;
 
 use crate::problem::Problem;
 
 /// How long ingest may take to make room.
 const ROOM_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long to wait each time before ingest is asked for room.
+const ROOM_PAUSES: [Duration; 4] =
+    [Duration::ZERO, Duration::from_millis(20), Duration::from_millis(60), Duration::from_millis(180)];
 
 /// A batch as the broker carries it.
 pub(super) struct PushMessage {
@@ -34,13 +37,16 @@ pub(super) async fn publish(broker: &Broker, space: &SpaceId, message: PushMessa
     // Fresh for each request: a device's retry is a new message, which the watermarks make harmless.
     let message_id = Uuid::now_v7().to_string();
     let publish = || broker.publish_batch(slot, &message_id, headers.clone(), message.payload.clone());
-    let published = match publish().await {
-        Err(PublishError::Full(_)) => {
-            ask_for_room(broker).await;
-            publish().await
+    let mut published = publish().await;
+    for pause in ROOM_PAUSES {
+        if !matches!(published, Err(PublishError::Full(_))) {
+            break;
         }
-        published => published,
-    };
+        // Batches that were committed a moment ago can leave only when their acknowledgements have arrived.
+        sleep(pause).await;
+        ask_for_room(broker).await;
+        published = publish().await;
+    }
     published.map(|_| ()).map_err(|error| refuse(&error))
 }
 

@@ -73,7 +73,11 @@ impl Committer {
             .map(|space| (space.space, space.head))
             .collect();
 
+        let all_locked = free.is_empty();
         let mut plan = Plan::new(batches, free);
+        if all_locked {
+            return Ok(plan.into_dispositions());
+        }
         plan.leave_out_erased(&facts::erased(&mut transaction, &names).await?);
         let mut facts = facts::marks(&mut transaction, &plan, &mut self.decoder).await?;
         facts.look_up_overlaps(&mut transaction, &plan, &mut self.decoder).await?;

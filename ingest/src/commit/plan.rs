@@ -25,7 +25,7 @@ pub(crate) enum Disposition {
     /// Its predecessor has not come: wait for it, or refuse.
     Gap { expected: Sequence },
     /// Settled: tell the sender, announce the segment, acknowledge.
-    Settled { outcome: Outcome, appended: Option<Appended> },
+    Settled { outcome: Outcome, appended: Option<Box<Appended>> },
 }
 
 /// A segment that the transaction appended.
@@ -285,6 +285,7 @@ impl<'a> Plan<'a> {
     }
 
     fn settle(&mut self, index: usize, outcome: Outcome, appended: Option<Appended>) {
+        let appended = appended.map(Box::new);
         self.dispositions[index] = Disposition::Settled { outcome, appended };
     }
 

@@ -14,8 +14,10 @@ pub struct Incarnation {
 /// The server that this connection talks to.
 pub async fn current(connection: &mut PgConnection) -> sqlx::Result<Incarnation> {
     let row = sqlx::query(
-        "SELECT system_identifier, timeline_id::bigint AS timeline
-         FROM pg_control_system(), pg_control_checkpoint()",
+        // A WAL file's name begins with the current timeline; the control file tells it only after a checkpoint.
+        "SELECT system_identifier,
+                ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::bigint AS timeline
+         FROM pg_control_system()",
     )
     .fetch_one(connection)
     .await?;

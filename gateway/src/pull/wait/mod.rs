@@ -10,39 +10,21 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use sqlx::PgPool;
-use tidelog_events::id::{DeviceId, Position, SpaceId};
 use tidelog_runtime::broker::Broker;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use super::read::{LogQuery, LogRead, read_log};
+use super::read::{LogQuery, LogRead, Wanted, read_log};
 use crate::problem::Problem;
 use groups::{GroupId, Groups, Member, PlaceId};
 use listener::Listener;
-
-/// What a pull wants to read.
-#[derive(Debug)]
-pub(super) struct Wanted {
-    pub(super) space: SpaceId,
-    pub(super) after: Position,
-    /// Events and stored bytes, at most.
-    pub(super) events: u64,
-    pub(super) bytes: u64,
-    pub(super) device: Option<DeviceId>,
-}
-
-impl Wanted {
-    fn member(&self) -> Member {
-        Member { events: self.events, device: self.device.clone() }
-    }
-}
 
 type Outcome = Result<Arc<LogRead>, Problem>;
 
 /// The pulls of this process that wait for news. Clones share them.
 #[derive(Clone)]
-pub(crate) struct Waiting {
+pub struct Waiting {
     shared: Arc<Shared>,
 }
 
@@ -71,12 +53,7 @@ struct Group {
 
 impl Waiting {
     /// Room for `waiting_pulls` at once; further ones are answered at once, and so are all at `shutdown`.
-    pub(crate) fn new(
-        broker: Broker,
-        pool: PgPool,
-        waiting_pulls: usize,
-        shutdown: CancellationToken,
-    ) -> Self {
+    pub fn new(broker: Broker, pool: PgPool, waiting_pulls: usize, shutdown: CancellationToken) -> Self {
         Self {
             shared: Arc::new(Shared {
                 broker,
@@ -124,27 +101,20 @@ impl Waiting {
     }
 
     async fn read_alone(&self, wanted: &Wanted) -> Outcome {
-        let query = LogQuery {
-            space: &wanted.space,
-            after: wanted.after,
-            events: wanted.events,
-            bytes: wanted.bytes,
-            devices: wanted.device.as_slice(),
-        };
         // Boxed, so that a pull that waits holds little memory.
-        Box::pin(read_log(&self.shared.pool, &query)).await.map(Arc::new)
+        Box::pin(read_log(&self.shared.pool, &wanted.query())).await.map(Arc::new)
     }
 
     fn join_caught_up(&self, wanted: &Wanted) -> Option<Place> {
         let room = self.shared.room.clone().try_acquire_owned().ok()?;
-        let joined = self.groups().join_caught_up(&wanted.space, wanted.after, wanted.member());
+        let joined = self.groups().join_caught_up(&wanted.space, wanted.after, member(wanted));
         joined.map(|(id, group)| self.place(id, group, room))
     }
 
     /// `None` where too many wait already.
     fn join(&self, wanted: &Wanted) -> Option<Place> {
         let room = self.shared.room.clone().try_acquire_owned().ok()?;
-        let (id, group) = self.groups().join(&wanted.space, wanted.after, wanted.member(), |id| {
+        let (id, group) = self.groups().join(&wanted.space, wanted.after, member(wanted), |id| {
             let group = Arc::new(Group {
                 listener: self.listener(wanted.space.slot()),
                 bytes: wanted.bytes,
@@ -223,6 +193,10 @@ impl Waiting {
     fn groups(&self) -> MutexGuard<'_, Groups<Arc<Group>>> {
         self.shared.groups.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn member(wanted: &Wanted) -> Member {
+    Member { events: wanted.events, device: wanted.device.clone() }
 }
 
 /// Whether a group's read tells all that the pull must know. It does not tell of a device that joined during it.

@@ -8,6 +8,7 @@ use super::write_line;
 use crate::admit::After;
 use crate::code::Fault;
 use crate::id::{DeviceId, EventId, Sequence, SpaceId, UserId};
+use crate::limits::{MAX_BATCH_EVENTS, MAX_SAFE_INTEGER};
 use crate::protocol::UtcTime;
 
 /// What ingest must know of a batch without decoding it.
@@ -70,7 +71,7 @@ impl PushHeader {
 
     /// Events of the batch, quarantined ones included.
     pub fn events(&self) -> u64 {
-        (self.last.0 + 1).saturating_sub(self.first.0)
+        self.last.0.saturating_add(1).saturating_sub(self.first.0)
     }
 
     /// Events of the first frame.
@@ -82,6 +83,8 @@ impl PushHeader {
     pub fn is_consistent(&self) -> bool {
         self.first > Sequence::ZERO
             && self.first <= self.last
+            && self.last.0 <= MAX_SAFE_INTEGER
+            && self.events() <= MAX_BATCH_EVENTS as u64
             && self.quarantined <= self.events()
             && (self.accepted() == 0) == (self.accepted_bytes == 0)
     }

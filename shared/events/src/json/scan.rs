@@ -240,7 +240,7 @@ impl<'a> Scanner<'a> {
                     0 => self.found(Fault::TextInvalid, || "U+0000 in a text".to_owned()),
                     0xD800..=0xDBFF if self.low_surrogate_follows() => self.at += 6,
                     0xD800..=0xDFFF => {
-                        self.found(Fault::TextInvalid, || format!("lone surrogate \\u{unit:04x}"))
+                        self.found(Fault::TextInvalid, || format!("lone surrogate \\u{unit:04x}"));
                     }
                     _ => {}
                 }

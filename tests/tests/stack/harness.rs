@@ -1,0 +1,135 @@
+//! A stack in a folder of its own, started by the command that people type.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+use tempfile::TempDir;
+use tidelog_tests::eventually;
+
+const WORKSPACE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
+
+/// The recorded workouts to replay: a sample, or the file that `TIDELOG_TEST_TRACE` names.
+pub fn trace() -> PathBuf {
+    let sample = Path::new(env!("CARGO_MANIFEST_DIR")).join("data/workouts-sample.ndjson.gz");
+    std::env::var_os("TIDELOG_TEST_TRACE").map_or(sample, PathBuf::from)
+}
+
+/// A running `tidelog up`.
+pub struct Stack {
+    folder: TempDir,
+    up: Child,
+}
+
+impl Stack {
+    /// Starts one with those arguments and waits until it is up.
+    pub async fn start(arguments: &[&str]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let up = spawn_up(folder.path(), arguments);
+        let mut stack = Self { folder, up };
+        stack.wait_until_up(None).await;
+        stack
+    }
+
+    /// Starts it again in the same folder.
+    pub async fn start_again(&mut self) {
+        let earlier = std::fs::read(self.file()).ok();
+        self.up = spawn_up(self.folder.path(), &[]);
+        self.wait_until_up(earlier).await;
+    }
+
+    async fn wait_until_up(&mut self, earlier: Option<Vec<u8>>) {
+        let (file, log) = (self.file(), self.folder.path().join("up.log"));
+        let up = &mut self.up;
+        eventually("up.json is written", async || {
+            let said = || std::fs::read_to_string(&log).unwrap_or_default();
+            assert!(up.try_wait().unwrap().is_none(), "`tidelog up` ended: {}", said());
+            let now = std::fs::read(&file).ok()?;
+            (Some(now) != earlier).then_some(())
+        })
+        .await;
+    }
+
+    /// Where it lies.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Its `up.json`.
+    pub fn file(&self) -> PathBuf {
+        self.folder.path().join(".tidelog/up.json")
+    }
+
+    /// What `up.json` says now.
+    pub fn facts(&self) -> Value {
+        serde_json::from_slice(&std::fs::read(self.file()).unwrap()).unwrap()
+    }
+
+    /// The process of a role now.
+    pub fn pid(&self, role: &str) -> Pid {
+        Pid::from_raw(self.facts()["pids"][role].as_i64().unwrap() as i32).unwrap()
+    }
+
+    /// Kills a process of it with SIGKILL, and waits until another has taken its place.
+    pub async fn kill(&self, role: &str) {
+        let old = self.pid(role);
+        kill_process(old, Signal::KILL).unwrap();
+        eventually(&format!("{role} is started again"), async || (self.pid(role) != old).then_some(())).await;
+    }
+
+    /// Runs `tidelog` in its folder.
+    pub async fn tidelog(&self, arguments: &[&str]) -> Output {
+        let mut command = tidelog(self.folder.path());
+        command.args(arguments);
+        tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap()
+    }
+
+    /// Has the log read from outside, in another language, and compared with the trace.
+    pub async fn verify_from_outside(&self) {
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("outside/verify_log.py");
+        let mut command = Command::new("python3");
+        command.arg(script).arg(self.file()).arg(trace());
+        let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+
+    /// Sends a signal to `tidelog up` and returns its exit code.
+    pub async fn signal(&mut self, signal: Signal) -> Option<i32> {
+        kill_process(Pid::from_child(&self.up), signal).unwrap();
+        let up = &mut self.up;
+        eventually("`tidelog up` ends", async || up.try_wait().unwrap()).await.code()
+    }
+}
+
+impl Drop for Stack {
+    fn drop(&mut self) {
+        let _ = self.up.kill();
+        let _ = self.up.wait();
+    }
+}
+
+/// A second `tidelog up` in the folder of a running one.
+pub fn second_up(folder: &Path) -> Output {
+    tidelog(folder).arg("up").output().unwrap()
+}
+
+fn spawn_up(folder: &Path, arguments: &[&str]) -> Child {
+    let log = std::fs::File::options().create(true).append(true).open(folder.join("up.log")).unwrap();
+    let mut command = tidelog(folder);
+    command.arg("up").args(arguments).stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
+    command.spawn().unwrap()
+}
+
+/// The program that lies beside the tests; `make test` builds it first.
+fn tidelog(folder: &Path) -> Command {
+    let tests = std::env::current_exe().unwrap();
+    let program = tests.ancestors().nth(2).unwrap().join("tidelog");
+    assert!(program.exists(), "{} is missing: run `cargo build --workspace` first", program.display());
+    let mut command = Command::new(program);
+    command
+        .current_dir(folder)
+        .env("TIDELOG_TOOLBOX", Path::new(WORKSPACE).join(".toolbox"))
+        .env("TIDELOG__SCHEMA__FILE", Path::new(WORKSPACE).join("config/fitness.yaml"));
+    command
+}

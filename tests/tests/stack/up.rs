@@ -1,0 +1,50 @@
+//! Starting, stopping, and starting again.
+
+use rustix::process::{Signal, test_kill_process};
+
+use super::harness::{Stack, second_up};
+
+const ROLES: [&str; 4] = ["nats", "postgres", "gateway", "ingest"];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ctrl_c_stops_everything_and_the_data_stays() {
+    let mut stack = Stack::start(&[]).await;
+    let facts = stack.facts();
+    for key in ["gatewayUrl", "adminUrl", "natsUrl", "databaseUrl", "jwtSecret", "token", "adminToken"] {
+        assert!(facts[key].is_string(), "{key} in {facts}");
+    }
+    assert!(facts["operationsUrls"]["ingest"].is_string());
+    let push = async |stack: &Stack| {
+        let facts = stack.facts();
+        let url = format!("{}/v1/spaces/me/events", facts["gatewayUrl"].as_str().unwrap());
+        let batch = tidelog_tests::Batch::new("phone-1", 1, 5);
+        let request = reqwest::Client::new().post(url).bearer_auth(facts["token"].as_str().unwrap());
+        let request = request.header("Content-Type", "application/x-ndjson").body(batch.body());
+        tidelog_tests::Answer::of(request).await
+    };
+    push(&stack).await.expect_committed(Some((1, 5)));
+
+    let second = second_up(stack.folder());
+    assert!(!second.status.success(), "a second one in the same folder is refused");
+
+    let pids = ROLES.map(|role| stack.pid(role));
+    assert_eq!(stack.signal(Signal::INT).await, Some(0));
+    for pid in pids {
+        assert!(test_kill_process(pid).is_err(), "{pid:?} is gone");
+    }
+    assert!(!stack.file().exists());
+
+    stack.start_again().await;
+    assert_eq!(stack.facts()["gatewayUrl"], facts["gatewayUrl"], "addresses stay");
+    push(&stack).await.expect_committed(None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_up_leaves_nothing_running_that_the_next_one_would_trip_over() {
+    let mut stack = Stack::start(&[]).await;
+    assert_eq!(stack.signal(Signal::KILL).await, None);
+    stack.start_again().await;
+    let output = stack.tidelog(&["token", "--sub", "ann"]).await;
+    assert!(output.status.success());
+    assert_eq!(output.stdout.iter().filter(|byte| **byte == b'.').count(), 2, "a JWT and nothing else");
+}

@@ -47,7 +47,8 @@ impl Batch {
         let header: PushHeader =
             serde_json::from_str(header.ok_or(Unreadable::NoHeader)?).map_err(Unreadable::Header)?;
         let (accepted, quarantined) = split_push(&header, payload).map_err(|_| Unreadable::Payload)?;
-        if !accepted.is_empty() && inspect(accepted).map_err(FrameError::from)?.frame_bytes != accepted.len() {
+        if !accepted.is_empty() && inspect(accepted).map_err(FrameError::from)?.frame_bytes != accepted.len()
+        {
             return Err(Unreadable::Payload);
         }
         let frame = payload.slice_ref(accepted);

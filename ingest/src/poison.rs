@@ -1,6 +1,9 @@
 //! What the log cannot take as a whole. A batch that the database refuses goes to quarantine event by event, so
 //! that its device goes on; a message that is no batch is kept whole. Either way nothing behind it waits.
 
+use std::error::Error;
+
+use async_nats::jetstream::Message;
 use bytes::Bytes;
 use sqlx::PgPool;
 use tidelog_events::code::Fault;
@@ -8,6 +11,7 @@ use tidelog_events::frame::{PushHeader, QuarantineReason};
 use tidelog_store::quarantined_messages;
 
 use crate::batch::{Batch, Contents};
+use crate::incoming::{acknowledge, batch_header};
 
 /// The same batch with every event in quarantine.
 pub(crate) fn quarantine_all(batch: &Batch, contents: Contents, reason: &str) -> Batch {
@@ -33,18 +37,26 @@ pub(crate) fn quarantine_all(batch: &Batch, contents: Contents, reason: &str) ->
     Batch { header, frame: Bytes::new(), quarantined }
 }
 
-/// Keeps a message whole, with the reason.
-pub(crate) async fn keep_message(
-    pool: &PgPool,
-    space: &str,
-    header: &str,
-    payload: &[u8],
-    reason: &str,
-) -> sqlx::Result<()> {
-    metrics::counter!("tidelog_ingest_poison_total", "kind" => "message").increment(1);
-    tracing::error!(space, reason, "a message is kept in quarantine");
+/// Keeps a message whole, with the reason, and acknowledges it. While the database is away it is left to come
+/// again.
+pub(crate) async fn keep(pool: &PgPool, message: &Message, reason: &(dyn Error + Sync)) {
+    let header = batch_header(message).unwrap_or_default();
+    let told: serde_json::Value = serde_json::from_str(header).unwrap_or_default();
+    let space = told["space"].as_str().unwrap_or_default();
+    let reason = reason.to_string();
+    match insert(pool, space, header, &message.payload, &reason).await {
+        Ok(()) => {
+            metrics::counter!("tidelog_ingest_poison_total", "kind" => "message").increment(1);
+            tracing::error!(space, reason, "a message is kept in quarantine");
+            acknowledge(message).await;
+        }
+        Err(error) => tracing::warn!(%error, "a message could not be kept; it will come again"),
+    }
+}
+
+async fn insert(pool: &PgPool, space: &str, header: &str, payload: &[u8], reason: &str) -> sqlx::Result<()> {
     let mut connection = pool.acquire().await?;
     // PostgreSQL's text has no U+0000.
-    let header = header.replace('\0', "\u{fffd}");
-    quarantined_messages::insert(&mut connection, space, reason, &header, payload).await
+    let [space, header] = [space, header].map(|text| text.replace('\0', "\u{fffd}"));
+    quarantined_messages::insert(&mut connection, &space, reason, &header, payload).await
 }

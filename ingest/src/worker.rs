@@ -20,7 +20,7 @@ use crate::batch::Batch;
 use crate::commit::{CommitError, Committer, Disposition};
 use crate::config::IngestConfig;
 use crate::gaps::Gaps;
-use crate::incoming::{Incoming, acknowledge, batch_header};
+use crate::incoming::Incoming;
 use crate::{incarnation, poison};
 
 /// How soon batches of locked spaces are tried again when there is nothing else to do.
@@ -52,7 +52,7 @@ impl Worker {
             for message in fresh {
                 match Incoming::read(message) {
                     Ok(incoming) => round.push(incoming),
-                    Err(unreadable) => self.keep_unreadable(&unreadable.0, &unreadable.1).await,
+                    Err(unreadable) => poison::keep(&self.pool, &unreadable.0, &unreadable.1).await,
                 }
             }
             if !round.is_empty() {
@@ -99,7 +99,7 @@ impl Worker {
                 Some(Ok(dispositions)) => self.distribute(round, dispositions).await,
                 Some(Err(CommitError::Unreadable { index, source })) => {
                     let bad = round.swap_remove(index);
-                    self.keep_unreadable(bad.message(), &source).await;
+                    poison::keep(&self.pool, bad.message(), &source).await;
                     rounds.extend((!round.is_empty()).then_some(round));
                 }
                 Some(Err(error)) if round.len() > 1 => {
@@ -221,27 +221,13 @@ impl Worker {
         let reason = "the database refused the event's batch";
         let contents = match self.committer.contents(&incoming.batch) {
             Ok(contents) => contents,
-            Err(unreadable) => return self.keep_unreadable(incoming.message(), &unreadable).await,
+            Err(unreadable) => return poison::keep(&self.pool, incoming.message(), &unreadable).await,
         };
         let rewritten = [incoming.rewritten(poison::quarantine_all(&incoming.batch, contents, reason))];
         match self.commit_through_outages(&rewritten).await {
             None => {}
             Some(Ok(dispositions)) => self.distribute(rewritten.into(), dispositions).await,
-            Some(Err(error)) => self.keep_unreadable(incoming.message(), &error).await,
-        }
-    }
-
-    /// Keeps a message that is no batch, and acknowledges it. While the database is away it is left to come
-    /// again.
-    async fn keep_unreadable(&self, message: &Message, reason: &(dyn std::error::Error + Sync)) {
-        let header = batch_header(message).unwrap_or_default();
-        let space = serde_json::from_str::<serde_json::Value>(header).unwrap_or_default();
-        let space = space["space"].as_str().unwrap_or_default().replace('\0', "\u{fffd}");
-        let kept =
-            poison::keep_message(&self.pool, &space, header, &message.payload, &reason.to_string()).await;
-        match kept {
-            Ok(()) => acknowledge(message).await,
-            Err(error) => tracing::warn!(%error, "a message could not be kept; it will come again"),
+            Some(Err(error)) => poison::keep(&self.pool, incoming.message(), &error).await,
         }
     }
 }

@@ -12,7 +12,7 @@ use tidelog_events::limits::MAX_BODY_BYTES;
 use tidelog_events::protocol::QuarantinedEvent;
 use tidelog_store::devices::MarkColumns;
 use tidelog_store::segments::{DeviceRange, SequenceRange};
-use tidelog_store::{devices, erasures, quarantine, segments};
+use tidelog_store::{devices, quarantine, segments};
 
 use super::CommitError;
 use super::plan::Plan;
@@ -34,11 +34,6 @@ pub(super) struct Facts {
     pub(super) new_single_events: Vec<(DeviceKey, Mark)>,
     /// Decoded batches, by index: those that overlap something, and those without sequences.
     pub(super) contents: BTreeMap<usize, Contents>,
-}
-
-/// Those of the spaces that were erased.
-pub(super) async fn erased(connection: &mut PgConnection, names: &[&str]) -> sqlx::Result<BTreeSet<SpaceId>> {
-    Ok(erasures::among(connection, names).await?.into_iter().collect())
 }
 
 /// Reads, and locks, the watermarks of all devices of the plan's open batches.
@@ -90,7 +85,7 @@ impl Facts {
         for (key, indexes) in plan.by_device() {
             let mark = self.ledgers.get(key).and_then(|ledger| ledger.mark.as_ref());
             let mark = mark.map_or(Sequence::ZERO, |mark| mark.sequence);
-            let headers = indexes.iter().map(|&index| (index, plan.batch(index)));
+            let headers = indexes.iter().map(|&index| (index, plan.batches[index]));
             if !overlaps(mark, headers.clone().map(|(_, batch)| (batch.header.first, batch.header.last))) {
                 continue;
             }

@@ -2,17 +2,18 @@
 //! write. A constant number of statements, whatever the number of batches.
 
 mod facts;
+mod place;
 mod plan;
 mod receipts;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::ErrorKind;
 use std::time::Duration;
 
 use sqlx::PgPool;
 use tidelog_events::frame::{Decoder, Encoder, FrameError};
 use tidelog_events::id::SpaceId;
-use tidelog_store::{devices, quarantine, segments, spaces};
+use tidelog_store::{devices, erasures, quarantine, segments, spaces};
 use tokio::time::timeout;
 
 use crate::batch::{Batch, Contents, Unreadable};
@@ -66,6 +67,8 @@ impl Committer {
         let mut names: Vec<&str> = batches.iter().map(|batch| batch.header.space.as_str()).collect();
         names.sort_unstable();
         names.dedup();
+        let erased: BTreeSet<SpaceId> =
+            erasures::among(&mut transaction, &names).await?.into_iter().collect();
         spaces::ensure(&mut transaction, &names).await?;
         let free: BTreeMap<SpaceId, _> = spaces::lock_free(&mut transaction, &names)
             .await?
@@ -73,15 +76,14 @@ impl Committer {
             .map(|space| (space.space, space.head))
             .collect();
 
-        let all_locked = free.is_empty();
-        let mut plan = Plan::new(batches, free);
-        if all_locked {
+        let nothing_free = free.is_empty();
+        let mut plan = Plan::new(batches, free, &erased);
+        if nothing_free {
             return Ok(plan.into_dispositions());
         }
-        plan.leave_out_erased(&facts::erased(&mut transaction, &names).await?);
         let mut facts = facts::marks(&mut transaction, &plan, &mut self.decoder).await?;
         facts.look_up_overlaps(&mut transaction, &plan, &mut self.decoder).await?;
-        plan.decide(&mut facts, &mut self.encoder)?;
+        plan.place(&mut facts, &mut self.encoder)?;
         write(&mut transaction, &plan, &facts).await?;
         transaction.commit().await?;
         Ok(plan.into_dispositions())
@@ -108,8 +110,8 @@ async fn write(
     if !marks.is_empty() {
         devices::set_marks(connection, &marks).await?;
     }
-    if !plan.quarantined().is_empty() {
-        quarantine::insert(connection, plan.quarantined()).await?;
+    if !plan.quarantined.is_empty() {
+        quarantine::insert(connection, &plan.quarantined).await?;
     }
     Ok(())
 }

@@ -28,13 +28,14 @@ fn space(row: &PgRow) -> sqlx::Result<Space> {
     })
 }
 
-/// Makes rows for the spaces that have none.
+/// Makes rows for the spaces that have none, and were not erased.
 pub async fn ensure(connection: &mut PgConnection, spaces: &[&str]) -> sqlx::Result<()> {
     // In order, so that two replicas that meet the same new spaces wait for each other in one direction.
     sqlx::query(
         "INSERT INTO spaces (space_id)
          SELECT space_id FROM unnest($1::text[]) AS wanted (space_id)
          WHERE NOT EXISTS (SELECT FROM spaces AS present WHERE present.space_id = wanted.space_id)
+           AND NOT EXISTS (SELECT FROM erasures WHERE erasures.space_id = wanted.space_id)
          ORDER BY space_id
          ON CONFLICT DO NOTHING",
     )

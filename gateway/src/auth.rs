@@ -57,7 +57,7 @@ impl Verifier {
             .map_err(|error| refuse(&error.to_string()))?
             .claims;
         let own = SpaceId::new(claims.sub.as_str()).map_err(|error| refuse(&format!("`sub`: {error}")))?;
-        Ok(Caller { user: claims.sub, own, spaces: claims.spaces })
+        Ok(Caller { user: claims.sub, own, spaces: claims.spaces, scope: claims.scope })
     }
 }
 
@@ -66,6 +66,8 @@ struct Claims {
     sub: UserId,
     #[serde(default)]
     spaces: BTreeMap<String, Access>,
+    #[serde(default)]
+    scope: String,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
@@ -83,12 +85,20 @@ pub struct Caller {
     pub user: UserId,
     own: SpaceId,
     spaces: BTreeMap<String, Access>,
+    /// Words, separated by spaces (RFC 8693, section 4.2).
+    scope: String,
 }
 
 impl Caller {
     /// Whether the token names every space: a trusted backend, which speaks for others.
     pub fn is_trusted(&self) -> bool {
         self.spaces.get(EVERY_SPACE) == Some(&Access::Write)
+    }
+
+    /// Whether the token opens the admin interface to look: with the scope `admin:read`, or `admin`, which also
+    /// acts.
+    fn may_look(&self) -> bool {
+        self.scope.split(' ').any(|word| matches!(word, "admin:read" | "admin"))
     }
 
     fn access(&self, space: &SpaceId) -> Option<Access> {
@@ -114,6 +124,25 @@ where
             return Err(missing());
         }
         Verifier::from_ref(state).verify(token.trim())
+    }
+}
+
+/// A caller who may look at the admin interface.
+#[derive(Debug)]
+pub struct AdminReader;
+
+impl<S: Send + Sync> FromRequestParts<S> for AdminReader
+where
+    Verifier: FromRef<S>,
+{
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        if Caller::from_request_parts(parts, state).await?.may_look() {
+            Ok(Self)
+        } else {
+            Err(Problem::new(Refusal::Forbidden, "the token's `scope` has neither `admin:read` nor `admin`"))
+        }
     }
 }
 
@@ -198,7 +227,12 @@ mod tests {
 
     fn caller(spaces: &[(&str, Access)]) -> Caller {
         let spaces = spaces.iter().map(|(space, access)| ((*space).to_owned(), *access)).collect();
-        Caller { user: UserId::new("ann").unwrap(), own: SpaceId::new("ann").unwrap(), spaces }
+        Caller {
+            user: UserId::new("ann").unwrap(),
+            own: SpaceId::new("ann").unwrap(),
+            spaces,
+            scope: String::new(),
+        }
     }
 
     #[test]
@@ -215,5 +249,17 @@ mod tests {
         check(&[("*", Access::Read), ("team-9", Access::Write)], "team-9", Some(Access::Write));
         assert!(caller(&[("*", Access::Write)]).is_trusted());
         assert!(!caller(&[("*", Access::Read)]).is_trusted());
+    }
+
+    #[test]
+    fn the_admin_interface_needs_its_scope() {
+        let check = |scope: &str, expect: bool| {
+            let caller = Caller { scope: scope.to_owned(), ..caller(&[("*", Access::Write)]) };
+            assert_eq!(caller.may_look(), expect, "{scope}");
+        };
+        check("", false);
+        check("administrator admin:write", false);
+        check("admin:read", true);
+        check("profile admin", true);
     }
 }

@@ -6,7 +6,7 @@ use axum::extract::{DefaultBodyLimit, Request};
 use axum::http::{HeaderValue, header};
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{any, get};
 use axum::{Json, Router};
 use tidelog_events::code::Refusal;
 use tidelog_runtime::telemetry;
@@ -19,6 +19,7 @@ use utoipa::{Modify, OpenApi};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use crate::auth::AdminReader;
 use crate::problem::Problem;
 use crate::state::AppState;
 use crate::{devices, pull, push, schema};
@@ -66,6 +67,13 @@ pub fn router(state: AppState) -> Router {
     let (router, _) = routes().split_for_parts();
     router
         .route("/openapi.json", get(async || Json(openapi())))
+        // Nobody learns what there is before it is clear that they may look.
+        .route(
+            "/admin/v1/{*path}",
+            any(async |_: AdminReader| {
+                Problem::new(Refusal::NotFound, "the admin interface has no such path")
+            }),
+        )
         .fallback(async || Problem::new(Refusal::NotFound, "there is no such path; see /openapi.json"))
         .method_not_allowed_fallback(async || {
             Problem::new(Refusal::MethodNotAllowed, "the path takes other methods; see /openapi.json")

@@ -10,8 +10,10 @@ use tidelog_events::frame::{Encoder, FIRST_HEADER, LAST_HEADER, SPACE_HEADER};
 use tidelog_events::id::{Position, SpaceId};
 use tidelog_events::protocol::Receipt;
 use tidelog_runtime::broker::Broker;
+use tidelog_runtime::telemetry;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
+use tracing::Span;
 
 use crate::commit::Appended;
 
@@ -48,8 +50,8 @@ impl Announcer {
         }
     }
 
-    /// Queues a segment for LOG. A full queue drops it: the projector and the live readers sweep.
-    pub(crate) fn segment(&mut self, appended: &Appended) {
+    /// Queues a segment for LOG, with the trace context of the push that brought it. A full queue drops it: the projector and the live readers sweep.
+    pub(crate) fn segment(&mut self, appended: &Appended, span: &Span) {
         let header_frame = match appended.header.frame(&mut self.encoder) {
             Ok(frame) => frame,
             Err(error) => return tracing::error!(%error, "a segment header cannot be written"),
@@ -58,6 +60,7 @@ impl Announcer {
         payload.extend_from_slice(&appended.frame);
         let mut headers = position_headers(&appended.space, appended.header.last);
         headers.insert(FIRST_HEADER, appended.header.first.to_string());
+        telemetry::inject(span, &mut headers);
         let message = LogMessage { slot: appended.space.slot(), headers, payload: payload.into() };
         if self.log.try_send(message).is_err() {
             metrics::counter!("tidelog_ingest_log_dropped_total").increment(1);

@@ -1,10 +1,13 @@
 //! A batch together with the broker message that brought it.
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use async_nats::jetstream::{AckKind, Message};
 use tidelog_events::frame::PushHeader;
+use tidelog_runtime::clock::utc_now;
+use tidelog_runtime::telemetry;
 use tokio::time::timeout;
+use tracing::Span;
 
 use crate::batch::{Batch, Unreadable};
 
@@ -14,6 +17,8 @@ const ACK_TIMEOUT: Duration = Duration::from_secs(1);
 /// A batch to be settled.
 pub(crate) struct Incoming {
     pub(crate) batch: Batch,
+    /// Of the request that pushed it.
+    pub(crate) span: Span,
     message: Message,
 }
 
@@ -21,14 +26,19 @@ impl Incoming {
     /// Reads the message; what cannot be read comes back with the reason.
     pub(crate) fn read(message: Message) -> Result<Self, Box<(Message, Unreadable)>> {
         match Batch::read(batch_header(&message), &message.payload) {
-            Ok(batch) => Ok(Self { batch, message }),
+            Ok(batch) => {
+                let space = tracing::field::display(&batch.header.space);
+                let span = tracing::info_span!("batch", space, trace_id = tracing::field::Empty);
+                telemetry::set_parent_from_nats(&span, message.headers.as_ref());
+                Ok(Self { batch, span, message })
+            }
             Err(unreadable) => Err(Box::new((message, unreadable))),
         }
     }
 
     /// The same message with its batch rewritten.
     pub(crate) fn rewritten(&self, batch: Batch) -> Self {
-        Self { batch, message: self.message.clone() }
+        Self { batch, span: self.span.clone(), message: self.message.clone() }
     }
 
     /// The message as it came.
@@ -39,7 +49,9 @@ impl Incoming {
     /// Time since the gateway published the batch.
     pub(crate) fn age(&self) -> Duration {
         let Ok(about) = self.message.info() else { return Duration::ZERO };
-        SystemTime::now().duration_since(about.published.into()).unwrap_or_default()
+        let published_ms = about.published.unix_timestamp_nanos() / 1_000_000;
+        let age_ms = i128::from(utc_now().0) - published_ms;
+        Duration::from_millis(u64::try_from(age_ms).unwrap_or_default())
     }
 
     /// Tells the broker that the batch is settled.

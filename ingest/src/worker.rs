@@ -187,9 +187,10 @@ impl Worker {
                 }
                 Disposition::Settled { outcome, appended } => {
                     count(&outcome);
+                    tracing::debug!(parent: &incoming.span, ?outcome, "settled");
                     let header = &incoming.batch.header;
                     if let Some(appended) = &appended {
-                        self.announcer.segment(appended);
+                        self.announcer.segment(appended, &incoming.span);
                     } else if let Outcome::Committed(committed) = &outcome {
                         self.announcer.head(&header.space, committed.head).await;
                     }
@@ -216,8 +217,7 @@ impl Worker {
     /// A batch that the database refuses: its events go to quarantine one by one, or it is kept whole.
     async fn quarantine(&mut self, incoming: Incoming, error: &CommitError) {
         metrics::counter!("tidelog_ingest_poison_total", "kind" => "batch").increment(1);
-        let header = &incoming.batch.header;
-        tracing::error!(%error, space = %header.space, "the database refuses a batch; it goes to quarantine");
+        tracing::error!(parent: &incoming.span, %error, "the database refuses a batch; it goes to quarantine");
         let reason = "the database refused the event's batch";
         let contents = match self.committer.contents(&incoming.batch) {
             Ok(contents) => contents,

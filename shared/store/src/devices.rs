@@ -18,12 +18,18 @@ fn mark(row: &PgRow) -> sqlx::Result<Option<Mark>> {
     }))
 }
 
+/// The rows that have a watermark, each under its key.
+fn with_marks<K>(rows: &[PgRow], key: impl Fn(&PgRow) -> sqlx::Result<K>) -> sqlx::Result<Vec<(K, Mark)>> {
+    let pair = |row| mark(row)?.map(|mark| key(row).map(|key| (key, mark))).transpose();
+    rows.iter().filter_map(|row| pair(row).transpose()).collect()
+}
+
 /// Locks the devices' rows, in order, and reads their watermarks; those without one are left out.
 pub async fn lock_marks(
     connection: &mut PgConnection,
     spaces: &[&str],
     devices: &[&str],
-) -> sqlx::Result<Vec<(SpaceId, DeviceId, Mark)>> {
+) -> sqlx::Result<Vec<((SpaceId, DeviceId), Mark)>> {
     let rows = sqlx::query(
         "SELECT devices.space_id, devices.device_id, user_id, last_sequence, last_event_id
          FROM devices
@@ -36,13 +42,7 @@ pub async fn lock_marks(
     .bind(devices)
     .fetch_all(connection)
     .await?;
-    let mut marks = Vec::with_capacity(rows.len());
-    for row in &rows {
-        if let Some(mark) = mark(row)? {
-            marks.push((columns::id(row, "space_id")?, columns::id(row, "device_id")?, mark));
-        }
-    }
-    Ok(marks)
+    with_marks(&rows, |row| Ok((columns::id(row, "space_id")?, columns::id(row, "device_id")?)))
 }
 
 /// The watermarks of a space's devices, as a reader sees them.
@@ -59,13 +59,7 @@ pub async fn marks(
     .bind(devices)
     .fetch_all(connection)
     .await?;
-    let mut marks = Vec::with_capacity(rows.len());
-    for row in &rows {
-        if let Some(mark) = mark(row)? {
-            marks.push((columns::id(row, "device_id")?, mark));
-        }
-    }
-    Ok(marks)
+    with_marks(&rows, |row| columns::id(row, "device_id"))
 }
 
 /// Watermarks to write, column by column.

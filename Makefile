@@ -30,6 +30,7 @@ test: $(DENY)
 	@echo "3/4 dependencies: licences, duplicates, sources"
 	$(DENY) check bans licenses sources
 	@echo "4/4 tests, against a real nats-server and PostgreSQL"
+	cargo build --workspace
 	cargo run --quiet -p tidelog-cli -- toolbox
 	cargo test --workspace --no-fail-fast 2>&1 | awk -f tools/sum-tests.awk
 

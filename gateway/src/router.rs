@@ -107,3 +107,13 @@ async fn trace(request: Request, next: Next) -> Response {
     .instrument(span)
     .await
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_apis_description_changes_only_where_somebody_looks() {
+        insta::assert_json_snapshot!(openapi());
+    }
+}

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use tidelog_events::admit::{Admission, KnownIds, Mark, Offer, admit};
 use tidelog_events::frame::PushHeader;
-use tidelog_events::id::{DeviceId, EventId};
+use tidelog_events::id::{DeviceId, Sequence};
 
 use crate::batch::Contents;
 
@@ -33,7 +33,7 @@ impl DeviceLedger {
         };
         let admission = admit(&offer, self.mark.as_ref(), &self.known);
         if matches!(admission, Admission::Append | Admission::Overlap { .. }) {
-            self.known.extend((offer.first.0..).map(tidelog_events::id::Sequence).zip(offer.ids));
+            self.known.extend((offer.first.0..).map(Sequence).zip(offer.ids));
             self.mark =
                 Some(Mark { owner: offer.author, sequence: header.last, event_id: header.last_event_id });
             self.moved = true;
@@ -42,13 +42,10 @@ impl DeviceLedger {
     }
 }
 
-/// Which events of a batch without sequences are new; the others are duplicates. `taken` holds the devices of
-/// events that the log has, and gains the new ones.
-pub(crate) fn admit_single_events(contents: &Contents, taken: &mut BTreeSet<DeviceId>) -> BTreeSet<EventId> {
-    contents
-        .events
-        .iter()
-        .map(|event| event.event_id)
-        .filter(|&event_id| taken.insert(DeviceId::of_event(event_id)))
-        .collect()
+/// Which events of a batch without sequences are new, by their places in it (the same event may come twice in
+/// one batch); the others are duplicates. `taken` holds the devices of events that the log has, and gains the
+/// new ones.
+pub(crate) fn admit_single_events(contents: &Contents, taken: &mut BTreeSet<DeviceId>) -> BTreeSet<Sequence> {
+    let new = contents.events.iter().filter(|event| taken.insert(DeviceId::of_event(event.event_id)));
+    new.map(|event| event.sequence).collect()
 }

@@ -97,6 +97,17 @@ impl Batch {
         body.into_bytes()
     }
 
+    /// The same as one JSON object.
+    ///
+    /// # Panics
+    /// When a line is no JSON.
+    pub fn json(&self) -> Value {
+        let mut batch = self.header.clone();
+        let events = self.lines.iter().map(|line| serde_json::from_str::<Value>(line).expect("JSON"));
+        batch["events"] = events.collect();
+        batch
+    }
+
     /// The body as one frame.
     pub fn frame(&self) -> Vec<u8> {
         frame(&self.body())

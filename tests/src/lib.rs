@@ -2,12 +2,27 @@
 //! A world has a database and broker subjects of its own on one shared pair of servers, or a pair of its own
 //! where a test stops or destroys it.
 
+#![expect(clippy::expect_used, reason = "what the harness cannot do fails the test")]
+#![expect(clippy::needless_pass_by_value, reason = "builders read best with values")]
+
 mod batch;
+mod history;
+mod ingest;
+mod message;
+mod metric;
 mod poll;
+mod pulled;
 mod servers;
+mod stored;
 mod world;
 
 pub use batch::{Batch, EventLine, event_id, frame};
+pub use history::History;
+pub use ingest::Ingest;
+pub use message::PushMessage;
+pub use metric::metric;
 pub use poll::eventually;
+pub use pulled::Pulled;
 pub use servers::{PrivateServers, shared_servers};
-pub use world::{Answer, Ingest, World, WorldOptions, token};
+pub use stored::{Holdings, StoredQuarantined, StoredSegment};
+pub use world::{Answer, SECRET, World, WorldOptions, token};

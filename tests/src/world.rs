@@ -14,18 +14,19 @@ use tidelog_cli::token::{Access, Claims};
 use tidelog_gateway::{AuthConfig, GatewayConfig, Verifier};
 use tidelog_runtime::broker::Broker;
 use tidelog_runtime::config::{Config, Sources};
-use tidelog_runtime::database::{self, DatabaseConfig};
+use tidelog_runtime::database;
 use tidelog_runtime::readiness::{Readiness, TOLERANCE};
 use tidelog_runtime::schema_watch::SchemaWatch;
 use tokio::net::TcpListener;
-use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::batch::Batch;
+use crate::ingest::Ingest;
 use crate::servers::{PrivateServers, shared_servers};
 
-const SECRET: &str = "a-secret-for-tests-of-32-bytes-or-more";
+/// The secret of the worlds' tokens.
+pub const SECRET: &str = "a-secret-for-tests-of-32-bytes-or-more";
 const TOKEN_HOURS: u64 = 1;
 
 /// A user's token.
@@ -143,28 +144,6 @@ pub struct World {
     _folder: TempDir,
 }
 
-/// An ingest of a world.
-pub struct Ingest {
-    shutdown: CancellationToken,
-    task: JoinHandle<anyhow::Result<()>>,
-}
-
-impl Ingest {
-    /// Stops it as SIGTERM would, and waits for its end.
-    ///
-    /// # Panics
-    /// When it ended with an error.
-    pub async fn stop(self) {
-        self.shutdown.cancel();
-        self.task.await.expect("no panic").expect("no error");
-    }
-
-    /// Ends it where it stands, as SIGKILL would.
-    pub fn kill(self) {
-        self.task.abort();
-    }
-}
-
 impl World {
     /// A world with the defaults: one ingest, the example schema, shared servers.
     pub async fn new() -> Self {
@@ -178,7 +157,8 @@ impl World {
         broker.ensure_streams().await.expect("streams");
         let shutdown = CancellationToken::new();
         let address = start_gateway(&config, shutdown.child_token()).await;
-        let mut world = Self {
+        let ingests = (0..ingests).map(|_| Ingest::start(&config, shutdown.child_token())).collect();
+        Self {
             pool,
             broker,
             schema_file,
@@ -186,31 +166,14 @@ impl World {
             address,
             client: Client::builder().timeout(Duration::from_secs(90)).build().expect("a client"),
             shutdown,
-            _ingests: Vec::new(),
+            _ingests: ingests,
             _folder: folder,
-        };
-        for _ in 0..ingests {
-            let ingest = world.start_ingest().await;
-            world._ingests.push(ingest);
         }
-        world
     }
 
     /// Starts another ingest, which shares the consumer with the others.
-    pub async fn start_ingest(&self) -> Ingest {
-        let shutdown = self.shutdown.child_token();
-        let database: DatabaseConfig = section(&self.config, "database");
-        let (schema, _watch) =
-            SchemaWatch::start(&section(&self.config, "schema"), shutdown.clone()).expect("a schema");
-        let deps = tidelog_ingest::Deps {
-            pool: connect(&self.config),
-            broker: connect_broker(&self.config, "ingest").await,
-            schema,
-            config: section(&self.config, "ingest"),
-            database,
-            readiness: Readiness::new(TOLERANCE),
-        };
-        Ingest { task: tokio::spawn(tidelog_ingest::run(deps, shutdown.clone())), shutdown }
+    pub fn start_ingest(&self) -> Ingest {
+        Ingest::start(&self.config, self.shutdown.child_token())
     }
 
     /// Starts another gateway and returns its address.
@@ -218,9 +181,25 @@ impl World {
         start_gateway(&self.config, self.shutdown.child_token()).await
     }
 
+    /// Swaps the schema file as a deployment does, so that nobody reads half of it.
+    pub fn write_schema(&self, text: &str) {
+        let new = self.schema_file.with_extension("new");
+        std::fs::write(&new, text).expect("a written file");
+        std::fs::rename(&new, &self.schema_file).expect("a swapped file");
+    }
+
     /// A request with a user's token.
     pub fn request(&self, method: Method, path: &str, user: &str) -> RequestBuilder {
         self.client.request(method, format!("http://{}{path}", self.address)).bearer_auth(token(user))
+    }
+
+    /// A request with that token, or with none.
+    pub fn request_with(&self, method: Method, path: &str, token: Option<&str>) -> RequestBuilder {
+        let request = self.client.request(method, format!("http://{}{path}", self.address));
+        match token {
+            Some(token) => request.bearer_auth(token),
+            None => request,
+        }
     }
 
     /// A request of a trusted backend, which may write to every space.
@@ -246,18 +225,34 @@ impl World {
         Answer::of(request).await
     }
 
+    /// Pushes any text as JSON to the user's own space.
+    pub async fn push_json(&self, user: &str, body: impl Into<String>) -> Answer {
+        let request = self.request(Method::POST, "/v1/spaces/me/events", user);
+        Answer::of(request.header("Content-Type", "application/json").body(body.into())).await
+    }
+
     /// Pushes, and again while the answer says that the batch may not be in the log yet, as an SDK does.
     pub async fn push_until_committed(&self, user: &str, batch: &Batch) -> Answer {
+        self.push_until_committed_at(self.address, user, batch).await
+    }
+
+    /// The same through the gateway at that address.
+    pub async fn push_until_committed_at(&self, gateway: SocketAddr, user: &str, batch: &Batch) -> Answer {
         crate::eventually("the batch is committed", async || {
-            let request = self.request(Method::POST, "/v1/spaces/me/events", user);
-            let request = request
-                .header("Content-Type", "application/x-ndjson")
-                .header("Content-Encoding", "zstd")
-                .body(batch.frame());
-            let answer = Answer::try_of(request).await.ok()?;
+            let answer = Answer::try_of(self.push_request(gateway, user, batch)).await.ok()?;
             (answer.status != StatusCode::ACCEPTED && answer.status.as_u16() < 500).then_some(answer)
         })
         .await
+    }
+
+    /// The request of a push to the user's own space through the gateway at that address, not yet sent.
+    pub fn push_request(&self, gateway: SocketAddr, user: &str, batch: &Batch) -> RequestBuilder {
+        self.client
+            .post(format!("http://{gateway}/v1/spaces/me/events"))
+            .bearer_auth(token(user))
+            .header("Content-Type", "application/x-ndjson")
+            .header("Content-Encoding", "zstd")
+            .body(batch.frame())
     }
 
     /// A pull of the user's own space as JSON; `query` as in `after=0&limit=10`.
@@ -377,7 +372,7 @@ impl Answer {
     }
 }
 
-fn section<T: serde::de::DeserializeOwned>(config: &Config, name: &str) -> T {
+pub(crate) fn section<T: serde::de::DeserializeOwned>(config: &Config, name: &str) -> T {
     config.section(name).expect("a section")
 }
 

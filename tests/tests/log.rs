@@ -1,6 +1,24 @@
 //! The log from outside: what a push does, what a pull answers.
-#![expect(missing_docs, reason = "tests")]
+
+#![expect(clippy::unwrap_used, reason = "what is not there fails the test")]
 
 mod log {
+    mod access;
+    mod backend;
+    mod bad_input;
+    mod devices;
+    mod forks;
+    mod frames;
+    mod late;
+    mod long_poll;
+    mod pull;
     mod push;
+    mod quarantine;
+    mod quarantined_history;
+    mod readers;
+    mod refusals;
+    mod schema;
+    mod too_large;
+    mod types;
+    mod watermark;
 }

@@ -1,3 +1,5 @@
+//! What a device is told of its own events.
+
 use tidelog_events::code::Fault;
 use tidelog_events::frame::{Decoder, Encoder, SegmentBatch, SegmentHeader};
 use tidelog_events::id::{SpaceId, UserId};

@@ -117,19 +117,22 @@ impl Plan<'_> {
         let Some(contents) = facts.contents.get(&index) else { return Ok(()) };
         let taken = facts.single_events.entry(header.space.clone()).or_default();
         let new = admit_single_events(contents, taken);
-        let is_new = |event: &ContentEvent| new.contains(&event.event_id);
+        let is_new = |event: &ContentEvent| new.contains(&event.sequence);
         for event in contents.events.iter().filter(|event| is_new(event)) {
             let mark =
                 Mark { owner: header.user_id.clone(), sequence: Sequence(1), event_id: event.event_id };
             facts.new_single_events.push(((header.space.clone(), DeviceId::of_event(event.event_id)), mark));
         }
-        let mut receipts = receipts::single_duplicates(&header.space, contents, &new, &facts.quarantined);
+        let mut receipts = Vec::new();
         for event in contents.events.iter().filter(|event| is_new(event) && event.line.is_none()) {
             let device = DeviceId::of_event(event.event_id);
             let place = event.sequence;
             let found = self.quarantine(index, &device, |at| (at == place).then_some(Sequence(1)));
             receipts.extend(found.iter().map(|event| receipts::quarantined(event, false)));
+            let theirs = facts.quarantined.entry((header.space.clone(), device)).or_default();
+            theirs.extend(found.into_iter().map(|event| (event.device_sequence, event)));
         }
+        receipts.extend(receipts::single_duplicates(&header.space, contents, &new, &facts.quarantined));
         let appended = contents.encode_kept(header, encoder, is_new)?.map(|(frame, count)| {
             let devices = contents.events.iter().filter(|event| is_new(event) && event.line.is_some());
             let devices: Vec<_> = devices.map(|event| DeviceId::of_event(event.event_id)).collect();

@@ -50,10 +50,10 @@ pub(super) fn duplicates(
 pub(super) fn single_duplicates(
     space: &SpaceId,
     contents: &Contents,
-    new: &BTreeSet<EventId>,
+    new: &BTreeSet<Sequence>,
     quarantined: &BTreeMap<DeviceKey, BTreeMap<Sequence, QuarantinedEvent>>,
 ) -> Vec<EventReceipt> {
-    let old = contents.events.iter().filter(|event| !new.contains(&event.event_id));
+    let old = contents.events.iter().filter(|event| !new.contains(&event.sequence));
     old.map(|event| {
         let key = (space.clone(), DeviceId::of_event(event.event_id));
         match quarantined.get(&key).and_then(|theirs| theirs.get(&Sequence(1))) {

@@ -1,6 +1,8 @@
 //! Logs for people and for collectors, and the trace context that goes with a request from HTTP through the
 //! headers of messages to every service.
 
+use std::io::IsTerminal;
+
 use async_nats::HeaderMap as NatsHeaders;
 use axum::http::HeaderMap as HttpHeaders;
 use opentelemetry::propagation::{Extractor, Injector, TextMapPropagator};
@@ -60,7 +62,9 @@ pub enum TelemetryError {
 pub fn init(config: &TelemetryConfig, service: &'static str) -> Result<(), TelemetryError> {
     let filter = EnvFilter::try_new(&config.filter)?;
     let lines = match config.format {
-        LogFormat::Human => fmt::layer().with_writer(std::io::stderr).boxed(),
+        LogFormat::Human => {
+            fmt::layer().with_ansi(std::io::stderr().is_terminal()).with_writer(std::io::stderr).boxed()
+        }
         LogFormat::Json => fmt::layer().json().flatten_event(true).with_writer(std::io::stderr).boxed(),
     };
     tracing_subscriber::registry().with(filter).with(lines).with(traces(service)).try_init()?;

@@ -1,3 +1,5 @@
+//! One pull, in each of its formats.
+
 use std::collections::BTreeSet;
 use std::time::Duration;
 

@@ -1,3 +1,5 @@
+//! What a damaged segment does, and what a filter leaves.
+
 use tidelog_events::frame::Encoder;
 
 use super::*;

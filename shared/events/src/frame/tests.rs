@@ -135,6 +135,9 @@ fn a_push_message_whose_parts_do_not_fit_together_is_unreadable() {
         (push_header(3, 2), b"aab"),
         (push_header(4, 0), b"aab"),
         (PushHeader { first: Sequence(4), ..push_header(0, 2) }, b"aa"),
+        (PushHeader { last: Sequence(1001), ..push_header(0, 2) }, b"aa"),
+        (PushHeader { last: Sequence(u64::MAX), ..push_header(0, 2) }, b"aa"),
+        (PushHeader { first: Sequence(1 << 53), last: Sequence(1 << 53), ..push_header(0, 2) }, b"aa"),
     ] {
         assert_eq!(split_push(&header, payload), Err(UnreadablePush), "{header:?}");
     }

@@ -33,7 +33,8 @@ pub use config::{AuthConfig, GatewayConfig};
 pub use router::openapi;
 
 use crate::codecs::Codecs;
-use crate::state::{AppState, CurrentSchema};
+use crate::schema::CurrentSchema;
+use crate::state::AppState;
 
 const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 

@@ -1,12 +1,26 @@
-//! The app's schema, to whoever holds a token.
+//! The app's schema: the one in force, and how whoever holds a token reads it.
+
+use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
 use serde_json::Value;
+use tidelog_events::schema::Schema;
+use tokio::sync::watch;
 
 use crate::auth::Caller;
 use crate::problem::Problem;
-use crate::state::CurrentSchema;
+
+/// The schema in force.
+#[derive(Clone)]
+pub struct CurrentSchema(pub watch::Receiver<Arc<Schema>>);
+
+impl CurrentSchema {
+    /// The schema, at this moment.
+    pub fn get(&self) -> Arc<Schema> {
+        self.0.borrow().clone()
+    }
+}
 
 /// The app's schema
 ///

@@ -4,27 +4,15 @@ use std::sync::Arc;
 
 use axum::extract::FromRef;
 use sqlx::PgPool;
-use tidelog_events::schema::Schema;
 use tidelog_runtime::broker::Broker;
 use tidelog_runtime::config::LimitsConfig;
-use tokio::sync::watch;
 
 use crate::auth::Verifier;
 use crate::codecs::Codecs;
 use crate::config::GatewayConfig;
 use crate::pull::Waiting;
 use crate::push::Pushes;
-
-/// The schema in force.
-#[derive(Clone)]
-pub struct CurrentSchema(pub watch::Receiver<Arc<Schema>>);
-
-impl CurrentSchema {
-    /// The schema, at this moment.
-    pub fn get(&self) -> Arc<Schema> {
-        self.0.borrow().clone()
-    }
-}
+use crate::schema::CurrentSchema;
 
 /// Everything.
 #[derive(Clone, FromRef)]

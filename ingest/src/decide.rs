@@ -4,9 +4,12 @@ use std::collections::BTreeSet;
 
 use tidelog_events::admit::{Admission, KnownIds, Mark, Offer, admit};
 use tidelog_events::frame::PushHeader;
-use tidelog_events::id::{DeviceId, Sequence};
+use tidelog_events::id::{DeviceId, Sequence, SpaceId};
 
 use crate::batch::Contents;
+
+/// A device in a space.
+pub(crate) type DeviceKey = (SpaceId, DeviceId);
 
 /// A device's watermark and the ids that are known of it, moving with each batch that is taken.
 #[derive(Debug, Default)]

@@ -26,7 +26,7 @@ use crate::auth::SpaceReader;
 use crate::codecs::Codecs;
 use crate::config::GatewayConfig;
 use crate::problem::Problem;
-use crate::state::CurrentSchema;
+use crate::schema::CurrentSchema;
 
 pub(crate) use decoded::{DamagedSegment, DecodedSegment, decode};
 pub(crate) use read::{READ_TIMEOUT, erased, one_moment};

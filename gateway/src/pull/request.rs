@@ -16,7 +16,7 @@ use utoipa::IntoParams;
 
 use super::negotiate::Format;
 use crate::problem::Problem;
-use crate::state::CurrentSchema;
+use crate::schema::CurrentSchema;
 
 /// The query of a pull.
 #[derive(Debug, Default, Deserialize, IntoParams, FromRequestParts)]

@@ -24,7 +24,7 @@ use crate::auth::SpaceWriter;
 use crate::codecs::Codecs;
 use crate::config::GatewayConfig;
 use crate::problem::Problem;
-use crate::state::CurrentSchema;
+use crate::schema::CurrentSchema;
 
 pub use receipts::Pushes;
 

@@ -17,10 +17,7 @@ use tidelog_store::{devices, quarantine, segments};
 use super::CommitError;
 use super::plan::Plan;
 use crate::batch::Contents;
-use crate::decide::DeviceLedger;
-
-/// A device in a space.
-pub(super) type DeviceKey = (SpaceId, DeviceId);
+use crate::decide::{DeviceKey, DeviceLedger};
 
 /// What is known of the devices of a transaction.
 #[derive(Default)]

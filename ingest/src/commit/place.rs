@@ -10,11 +10,11 @@ use tidelog_events::protocol::{DeviceMark, QuarantinedEvent};
 use tidelog_store::quarantine::Quarantined;
 use tidelog_store::segments::SequenceRange;
 
-use super::facts::{DeviceKey, Facts};
+use super::facts::Facts;
 use super::plan::{Appended, Disposition, Plan};
 use super::receipts;
 use crate::batch::{ContentEvent, Contents};
-use crate::decide::admit_single_events;
+use crate::decide::{DeviceKey, admit_single_events};
 
 impl Plan<'_> {
     /// Places every open batch.
@@ -76,7 +76,7 @@ impl Plan<'_> {
         let mark = facts.ledgers.get(key).and_then(|ledger| ledger.mark.as_ref());
         let device =
             mark.map(|mark| DeviceMark { last_sequence: mark.sequence, last_event_id: mark.event_id });
-        let outcome = receipts::committed(self.heads[&key.0], appended.as_ref(), device, receipts);
+        let outcome = receipts::committed(self.heads[&key.0], header_of(appended.as_ref()), device, receipts);
         self.settle(index, outcome, appended);
         Ok(())
     }
@@ -141,7 +141,7 @@ impl Plan<'_> {
             self.append(index, devices, count, sequences, frame.into())
         });
         let head = self.heads[&header.space];
-        self.settle(index, receipts::committed(head, appended.as_ref(), None, receipts), appended);
+        self.settle(index, receipts::committed(head, header_of(appended.as_ref()), None, receipts), appended);
         Ok(())
     }
 
@@ -204,4 +204,8 @@ impl Plan<'_> {
         }
         found
     }
+}
+
+fn header_of(appended: Option<&Appended>) -> Option<&SegmentHeader> {
+    appended.map(|appended| &appended.header)
 }

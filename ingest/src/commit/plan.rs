@@ -11,9 +11,9 @@ use tidelog_events::protocol::Outcome;
 use tidelog_store::quarantine::Quarantined;
 use tidelog_store::segments::{SegmentColumns, SequenceRange};
 
-use super::facts::DeviceKey;
 use super::receipts;
 use crate::batch::Batch;
+use crate::decide::DeviceKey;
 
 /// What became of a batch in this transaction.
 #[derive(Debug)]

@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use tidelog_events::code::Refusal;
+use tidelog_events::frame::SegmentHeader;
 use tidelog_events::id::{DeviceId, EventId, Position, Sequence, SpaceId};
 use tidelog_events::protocol::{Committed, DeviceMark, EventReceipt, EventStatus, Outcome, QuarantinedEvent};
 
-use super::facts::DeviceKey;
-use super::plan::Appended;
 use crate::batch::Contents;
+use crate::decide::DeviceKey;
 
 pub(super) fn refused(code: Refusal, detail: String, expected: Option<Sequence>) -> Outcome {
     Outcome::Refused { code, detail, expected }
@@ -16,14 +16,14 @@ pub(super) fn refused(code: Refusal, detail: String, expected: Option<Sequence>)
 
 pub(super) fn committed(
     head: Position,
-    appended: Option<&Appended>,
+    appended: Option<&SegmentHeader>,
     device: Option<DeviceMark>,
     receipts: Vec<EventReceipt>,
 ) -> Outcome {
     Outcome::Committed(Committed {
         head,
-        first: appended.map(|appended| appended.header.first),
-        last: appended.map(|appended| appended.header.last),
+        first: appended.map(|header| header.first),
+        last: appended.map(|header| header.last),
         device,
         receipts,
     })

@@ -6,6 +6,7 @@ use std::str::FromStr;
 use anyhow::{Context, Result, bail, ensure};
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use serde::{Deserialize, Serialize};
+use tidelog_runtime::clock::utc_now;
 
 use crate::stack_file::StackFile;
 
@@ -66,7 +67,7 @@ pub struct Claims {
 impl Claims {
     /// Claims of `sub` for the next `hours` hours.
     pub fn new(sub: impl Into<String>, hours: u64) -> Self {
-        let now = jiff::Timestamp::now().as_second().cast_unsigned();
+        let now = (utc_now().0 / 1000).cast_unsigned();
         let exp = now.saturating_add(hours.saturating_mul(3600));
         Self { sub: sub.into(), spaces: BTreeMap::new(), scope: None, iat: now, exp }
     }

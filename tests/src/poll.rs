@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use async_nats::{Message, Subscriber};
+use futures_util::{FutureExt, StreamExt};
 use tokio::time::{Instant, interval};
 
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -21,4 +23,12 @@ pub async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>)
         }
         assert!(Instant::now() < deadline, "waited {PATIENCE:?} in vain: {what}");
     }
+}
+
+/// The next message of a subscription, with the same patience.
+///
+/// # Panics
+/// When none comes.
+pub async fn next_message(what: &str, subscription: &mut Subscriber) -> Message {
+    eventually(what, async || subscription.next().now_or_never().flatten()).await
 }

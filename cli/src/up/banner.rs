@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use owo_colors::Style;
+use tidelog_runtime::clock::utc_now;
 
 use crate::stack_file::StackFile;
 use crate::terminal::{shows_colours, styled};
@@ -28,7 +29,7 @@ pub(super) fn print(stack: &StackFile, took: Duration) {
 }
 
 fn push_command(stack: &StackFile) -> String {
-    let now = jiff::Timestamp::now();
+    let now = utc_now();
     let body = serde_json::json!({
         "deviceId": "curl-1",
         "events": [{
@@ -36,7 +37,7 @@ fn push_command(stack: &StackFile) -> String {
             "deviceSequence": 1,
             "type": "WORKOUT_CREATED",
             "entityId": "w-curl-1",
-            "timestamp": format!("{now:.3}-0000"),
+            "timestamp": format!("{now}-0000"),
             "lastSeenEventId": null,
             "payload": { "name": "Morning run" },
         }],

@@ -20,6 +20,9 @@ use crate::commit::Appended;
 /// Segments in flight to LOG at once. They are sent in order; only their acknowledgements overlap.
 const IN_FLIGHT: usize = 64;
 
+/// Receipts of one message, in bytes: a round of duplicates has megabytes of them.
+const RECEIPTS_BYTES_MAX: usize = 256 * 1024;
+
 /// A segment on its way to LOG.
 pub(crate) struct LogMessage {
     slot: u16,
@@ -40,12 +43,12 @@ impl Announcer {
         Self { broker, encoder, log }
     }
 
-    /// Sends receipts, one message a gateway.
+    /// Sends receipts, as few messages a gateway as their size allows.
     pub(crate) async fn receipts(&self, receipts: BTreeMap<String, Vec<Receipt>>) {
+        let most = self.broker.largest_frame().min(RECEIPTS_BYTES_MAX);
         for (reply_to, receipts) in receipts {
-            match serde_json::to_vec(&receipts) {
-                Ok(payload) => self.broker.publish_hint(reply_to, HeaderMap::new(), payload.into()).await,
-                Err(error) => tracing::error!(%error, "a receipt cannot be written"),
+            for payload in in_pieces(&receipts, most) {
+                self.broker.publish_hint(reply_to.clone(), HeaderMap::new(), payload).await;
             }
         }
     }
@@ -73,6 +76,29 @@ impl Announcer {
         let subject = self.broker.subjects().head(space.slot());
         self.broker.publish_hint(subject, position_headers(space, head), Bytes::new()).await;
     }
+}
+
+/// JSON arrays of the receipts, each of at most `most` bytes unless it holds one receipt alone.
+fn in_pieces(receipts: &[Receipt], most: usize) -> Vec<Bytes> {
+    let mut pieces: Vec<Vec<u8>> = Vec::new();
+    for receipt in receipts {
+        let Ok(text) = serde_json::to_vec(receipt) else {
+            tracing::error!(push_id = receipt.push_id, "a receipt cannot be written");
+            continue;
+        };
+        match pieces.last_mut() {
+            Some(piece) if piece.len() + text.len() + 2 <= most => {
+                piece.push(b',');
+                piece.extend(text);
+            }
+            _ => pieces.push([b"[", text.as_slice()].concat()),
+        }
+    }
+    let closed = |mut piece: Vec<u8>| {
+        piece.push(b']');
+        piece.into()
+    };
+    pieces.into_iter().map(closed).collect()
 }
 
 /// Sends head hints in the background.
@@ -105,5 +131,30 @@ pub(crate) async fn publish_log(broker: Broker, queue: mpsc::Receiver<LogMessage
             metrics::counter!("tidelog_ingest_log_dropped_total").increment(1);
             tracing::debug!(%error, "a segment was not announced; its readers will sweep");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tidelog_events::code::Refusal;
+    use tidelog_events::protocol::Outcome;
+
+    use super::*;
+
+    #[test]
+    fn receipts_come_in_pieces_that_fit_and_none_is_missing() {
+        let receipt = |push_id| {
+            let outcome =
+                Outcome::Refused { code: Refusal::Internal, detail: "x".repeat(100), expected: None };
+            Receipt { push_id, outcome }
+        };
+        let receipts: Vec<Receipt> = (0..50).map(receipt).collect();
+        for most in [1, 200, 1000, 1_000_000] {
+            let pieces = in_pieces(&receipts, most);
+            let read = |piece: &Bytes| serde_json::from_slice::<Vec<Receipt>>(piece).unwrap();
+            assert!(pieces.iter().all(|piece| piece.len() <= most || read(piece).len() == 1));
+            assert_eq!(pieces.iter().flat_map(read).collect::<Vec<_>>(), receipts);
+        }
+        assert_eq!(in_pieces(&[], 10), Vec::<Bytes>::new());
     }
 }

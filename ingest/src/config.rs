@@ -13,8 +13,10 @@ pub struct IngestConfig {
     pub operations_listen: SocketAddr,
     /// Batches of one transaction.
     pub transaction_batches: usize,
-    /// Bytes of them.
+    /// Bytes of them, decoded.
     pub transaction_bytes: usize,
+    /// Bytes of batches, decoded, that a replica holds at once.
+    pub in_hand_bytes: usize,
     /// How long a batch waits for its predecessor, from its publication on.
     pub gap_wait_ms: u64,
     /// Replicas that share the consumer, at most.
@@ -39,5 +41,10 @@ impl IngestConfig {
     /// batches never fill the window through which everybody's come.
     pub fn delayed_batches_max(&self, max_ack_pending: u32) -> usize {
         max_ack_pending as usize / 10 / self.max_replicas.max(1)
+    }
+
+    /// Bytes of them: a part of what this replica holds, so that they leave room for the others.
+    pub fn delayed_bytes_max(&self) -> usize {
+        self.in_hand_bytes / 4
     }
 }

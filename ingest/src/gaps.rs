@@ -26,15 +26,16 @@ struct Delayed {
 pub(crate) struct Gaps {
     wait: Duration,
     most: usize,
+    most_bytes: usize,
     delayed: Vec<Delayed>,
     /// When batches that are being tried again are to be refused, and how long the last interval was.
     trying: BTreeMap<u64, (Duration, Instant)>,
 }
 
 impl Gaps {
-    /// Keeps at most `most` batches, each for at most `wait` after its publication, or a moment where that is over.
-    pub(crate) fn new(wait: Duration, most: usize) -> Self {
-        Self { wait, most, delayed: Vec::new(), trying: BTreeMap::new() }
+    /// Keeps at most `most` batches of `most_bytes` together, each for at most `wait` after its publication, or a moment where that is over.
+    pub(crate) fn new(wait: Duration, most: usize, most_bytes: usize) -> Self {
+        Self { wait, most, most_bytes, delayed: Vec::new(), trying: BTreeMap::new() }
     }
 
     /// When the next batch is to be tried again.
@@ -62,7 +63,9 @@ impl Gaps {
             Some((_, refuse_at)) => refuse_at,
             None => now + self.wait.saturating_sub(incoming.age()).max(self.wait / LEAST_PART),
         };
-        if refuse_at <= now || self.delayed.len() >= self.most {
+        let bytes: usize = self.delayed.iter().map(|delayed| delayed.incoming.bytes()).sum();
+        let full = self.delayed.len() >= self.most || bytes + incoming.bytes() > self.most_bytes;
+        if refuse_at <= now || full {
             return Err(Box::new(incoming));
         }
         let interval = earlier.map_or(FIRST_RETRY, |(interval, _)| interval * RETRY_FACTOR);

@@ -1,5 +1,6 @@
 //! A batch together with the broker message that brought it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_nats::jetstream::{AckKind, Message};
@@ -10,6 +11,7 @@ use tokio::time::timeout;
 use tracing::Span;
 
 use crate::batch::{Batch, Unreadable};
+use crate::room::{Held, Place};
 
 /// An acknowledgement that cannot be handed to the connection by then is left out: the message comes again.
 const ACK_TIMEOUT: Duration = Duration::from_secs(1);
@@ -20,17 +22,19 @@ pub(crate) struct Incoming {
     /// Of the request that pushed it.
     pub(crate) span: Span,
     message: Message,
+    place: Arc<Place>,
 }
 
 impl Incoming {
     /// Reads the message; what cannot be read comes back with the reason.
-    pub(crate) fn read(message: Message) -> Result<Self, Box<(Message, Unreadable)>> {
+    pub(crate) fn read(held: Held) -> Result<Self, Box<(Message, Unreadable)>> {
+        let Held { message, place } = held;
         match Batch::read(batch_header(&message), &message.payload) {
             Ok(batch) => {
                 let space = tracing::field::display(&batch.header.space);
                 let span = tracing::info_span!("batch", space, trace_id = tracing::field::Empty);
                 telemetry::set_parent_from_nats(&span, message.headers.as_ref());
-                Ok(Self { batch, span, message })
+                Ok(Self { batch, span, message, place })
             }
             Err(unreadable) => Err(Box::new((message, unreadable))),
         }
@@ -38,7 +42,12 @@ impl Incoming {
 
     /// The same message with its batch rewritten.
     pub(crate) fn rewritten(&self, batch: Batch) -> Self {
-        Self { batch, span: self.span.clone(), message: self.message.clone() }
+        Self { batch, span: self.span.clone(), message: self.message.clone(), place: self.place.clone() }
+    }
+
+    /// Bytes of the message and of what its frames decode to.
+    pub(crate) fn bytes(&self) -> usize {
+        self.place.bytes
     }
 
     /// The message as it came.

@@ -4,7 +4,6 @@
 use std::time::Duration;
 
 use anyhow::Context;
-use async_nats::jetstream::Message;
 use async_nats::jetstream::consumer::pull::Stream;
 use futures_util::StreamExt;
 use tidelog_runtime::broker::Broker;
@@ -14,6 +13,7 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::IngestConfig;
+use crate::room::{Held, Room};
 
 /// The broker says that it is there this often; two misses and the consumer is asked for anew.
 const HEARTBEAT: Duration = Duration::from_secs(5);
@@ -23,13 +23,14 @@ const PAUSE_AFTER_ERROR: Duration = Duration::from_millis(250);
 pub(crate) async fn run(
     broker: Broker,
     config: IngestConfig,
-    batches: mpsc::Sender<Message>,
+    room: Room,
+    batches: mpsc::Sender<Held>,
     ready: Check,
     shutdown: CancellationToken,
 ) {
     while !shutdown.is_cancelled() {
         let fed = tokio::select! {
-            fed = feed(&broker, &config, &batches, &ready) => fed,
+            fed = feed(&broker, &config, &room, &batches, &ready) => fed,
             () = shutdown.cancelled() => return,
         };
         match fed {
@@ -47,13 +48,15 @@ pub(crate) async fn run(
 async fn feed(
     broker: &Broker,
     config: &IngestConfig,
-    batches: &mpsc::Sender<Message>,
+    room: &Room,
+    batches: &mpsc::Sender<Held>,
     ready: &Check,
 ) -> anyhow::Result<()> {
     let mut messages = open(broker, config).await?;
     ready.pass();
     while let Some(message) = messages.next().await {
-        if batches.send(message.context("the consumer failed")?).await.is_err() {
+        let Some(held) = room.hold(message.context("the consumer failed")?).await else { return Ok(()) };
+        if batches.send(held).await.is_err() {
             return Ok(());
         }
     }
@@ -65,6 +68,7 @@ async fn open(broker: &Broker, config: &IngestConfig) -> anyhow::Result<Stream> 
     consumer
         .stream()
         .max_messages_per_batch(config.transaction_batches)
+        .max_bytes_per_batch(config.in_hand_bytes)
         .heartbeat(HEARTBEAT)
         .expires(4 * HEARTBEAT)
         .messages()

@@ -13,6 +13,7 @@ mod intake;
 mod poison;
 mod readers;
 mod release;
+mod room;
 mod trim;
 mod worker;
 
@@ -36,6 +37,7 @@ pub use config::IngestConfig;
 use crate::announce::Announcer;
 use crate::commit::Committer;
 use crate::gaps::Gaps;
+use crate::room::Room;
 use crate::worker::Worker;
 
 /// The metrics of this service.
@@ -95,7 +97,7 @@ pub async fn run(deps: Deps, shutdown: CancellationToken) -> anyhow::Result<()> 
         pool: pool.clone(),
         committer: Committer::new(pool.clone(), limits.statement_deadline())?,
         announcer: Announcer::new(broker.clone(), Encoder::new()?, log),
-        gaps: Gaps::new(config.gap_wait(), delayed_max),
+        gaps: Gaps::new(config.gap_wait(), delayed_max, config.delayed_bytes_max()),
         config: config.clone(),
         database,
         shutdown: shutdown.clone(),
@@ -109,7 +111,8 @@ pub async fn run(deps: Deps, shutdown: CancellationToken) -> anyhow::Result<()> 
     let hint = announce::head_hints(broker.clone());
     let every = Duration::from_secs(config.release_interval_seconds);
     drain.spawn(release::run(pool, schema, every, hint, shutdown.clone()));
-    intake::run(broker, config, messages, intake, shutdown).await;
+    let room = Room::new(config.in_hand_bytes);
+    intake::run(broker, config, room, messages, intake, shutdown).await;
     drain.finish().await;
     Ok(())
 }

@@ -2,14 +2,14 @@
 //! that another replica has locked, and batches that came too early, are kept for a later round.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::ErrorKind;
 use std::time::Duration;
 
-use async_nats::jetstream::Message;
 use sqlx::PgPool;
 use tidelog_events::code::Refusal;
 use tidelog_events::id::Sequence;
 use tidelog_events::protocol::{Outcome, Receipt};
-use tidelog_runtime::database::{DatabaseFault, classify};
+use tidelog_runtime::database::{self, DatabaseFault, classify};
 use tidelog_runtime::readiness::Check;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, sleep_until};
@@ -21,12 +21,17 @@ use crate::commit::{CommitError, Committer, Disposition};
 use crate::config::IngestConfig;
 use crate::gaps::Gaps;
 use crate::incoming::Incoming;
+use crate::room::Held;
 use crate::{incarnation, poison};
 
 /// How soon batches of locked spaces are tried again when there is nothing else to do.
 const LOCKED_RETRY: Duration = Duration::from_millis(3);
 const OUTAGE_PAUSE_MIN: Duration = Duration::from_millis(50);
 const OUTAGE_PAUSE_MAX: Duration = Duration::from_secs(2);
+/// A round that fails so often while the database answers otherwise is too much for it, and is halved.
+const FAILURES_MAX: u32 = 3;
+/// A batch alone that so often ends its connection, while the database answers otherwise, is poison.
+const BROKEN_CONNECTIONS_MAX: u32 = 8;
 
 /// One worker; a process has one, an installation as many as it has replicas.
 pub(crate) struct Worker {
@@ -44,42 +49,43 @@ pub(crate) struct Worker {
 
 impl Worker {
     /// Works until `shutdown`. What is not settled then is not acknowledged, and comes again.
-    pub(crate) async fn run(mut self, mut messages: mpsc::Receiver<Message>) {
+    pub(crate) async fn run(mut self, mut messages: mpsc::Receiver<Held>) {
         while !self.shutdown.is_cancelled() {
             let Some(fresh) = self.gather(&mut messages).await else { return };
             let mut round = std::mem::take(&mut self.locked);
             round.extend(self.gaps.take_due(Instant::now()));
-            for message in fresh {
-                match Incoming::read(message) {
+            for held in fresh {
+                match Incoming::read(held) {
                     Ok(incoming) => round.push(incoming),
                     Err(unreadable) => poison::keep(&self.pool, &unreadable.0, &unreadable.1).await,
                 }
             }
-            if !round.is_empty() {
+            let (most, most_bytes) = (self.config.transaction_batches, self.config.transaction_bytes);
+            for round in in_measure(round, most, most_bytes, Incoming::bytes) {
                 self.settle(round).await;
             }
         }
     }
 
     /// Waits for work, then takes what has come, up to a transaction's measure. `None` when the intake ended.
-    async fn gather(&mut self, messages: &mut mpsc::Receiver<Message>) -> Option<Vec<Message>> {
+    async fn gather(&mut self, messages: &mut mpsc::Receiver<Held>) -> Option<Vec<Held>> {
         let mut fresh = Vec::new();
         let mut bytes = 0;
         let wake_at = self.wake_at();
         tokio::select! {
             biased;
-            message = messages.recv() => {
-                let message = message?;
-                bytes += message.payload.len();
-                fresh.push(message);
+            held = messages.recv() => {
+                let held = held?;
+                bytes += held.place.bytes;
+                fresh.push(held);
             }
             () = sleep_until(wake_at.unwrap_or_else(Instant::now)), if wake_at.is_some() => {}
             () = self.shutdown.cancelled() => {}
         }
         while fresh.len() < self.config.transaction_batches && bytes < self.config.transaction_bytes {
-            let Ok(message) = messages.try_recv() else { break };
-            bytes += message.payload.len();
-            fresh.push(message);
+            let Ok(held) = messages.try_recv() else { break };
+            bytes += held.place.bytes;
+            fresh.push(held);
         }
         Some(fresh)
     }
@@ -99,7 +105,7 @@ impl Worker {
                 Some(Ok(dispositions)) => self.distribute(round, dispositions).await,
                 Some(Err(CommitError::Unreadable { index, source })) => {
                     let bad = round.swap_remove(index);
-                    poison::keep(&self.pool, bad.message(), &source).await;
+                    self.keep(&bad, &source).await;
                     rounds.extend((!round.is_empty()).then_some(round));
                 }
                 Some(Err(error)) if round.len() > 1 => {
@@ -125,6 +131,7 @@ impl Worker {
         let batches: Vec<&Batch> = round.iter().map(|incoming| &incoming.batch).collect();
         let mut pause = OUTAGE_PAUSE_MIN;
         let mut back_from_outage = false;
+        let mut failures = 0;
         loop {
             let started = Instant::now();
             let error = match self.attempt(&batches, back_from_outage).await {
@@ -145,6 +152,13 @@ impl Worker {
                 DatabaseFault::Poison => return Some(Err(error)),
                 DatabaseFault::Conflict => tracing::debug!(%error, "a conflict; trying again"),
                 DatabaseFault::Outage | DatabaseFault::Defect => {
+                    // Only failures of the round itself count: not those of a database that is away.
+                    let alone = round.len() == 1;
+                    let its_own = !alone || breaks_connection(&error);
+                    failures += u32::from(its_own && self.is_reachable().await);
+                    if failures > if alone { BROKEN_CONNECTIONS_MAX } else { FAILURES_MAX } {
+                        return Some(Err(error));
+                    }
                     back_from_outage = true;
                     self.database.fail(error.to_string());
                     tracing::warn!(%error, "the database takes nothing; trying again");
@@ -158,6 +172,10 @@ impl Worker {
                 () = self.shutdown.cancelled() => return None,
             }
         }
+    }
+
+    async fn is_reachable(&self) -> bool {
+        database::within(OUTAGE_PAUSE_MAX, sqlx::query("SELECT 1").execute(&self.pool)).await.is_ok()
     }
 
     /// One transaction; after an outage the database is first looked at: it may be a restored one.
@@ -221,15 +239,60 @@ impl Worker {
         let reason = "the database refused the event's batch";
         let contents = match self.committer.contents(&incoming.batch) {
             Ok(contents) => contents,
-            Err(unreadable) => return poison::keep(&self.pool, incoming.message(), &unreadable).await,
+            Err(unreadable) => return self.keep(&incoming, &unreadable).await,
         };
         let rewritten = [incoming.rewritten(poison::quarantine_all(&incoming.batch, contents, reason))];
         match self.commit_through_outages(&rewritten).await {
             None => {}
             Some(Ok(dispositions)) => self.distribute(rewritten.into(), dispositions).await,
-            Some(Err(error)) => poison::keep(&self.pool, incoming.message(), &error).await,
+            Some(Err(error)) => self.keep(&incoming, &error).await,
         }
     }
+
+    /// A batch that can only be kept whole; its sender is told that it was not taken.
+    async fn keep(&mut self, incoming: &Incoming, reason: &(dyn std::error::Error + Sync)) {
+        let detail = "the service cannot take this batch; it keeps a copy for its operators".to_owned();
+        let outcome = Outcome::Refused { code: Refusal::Internal, detail, expected: None };
+        let mut receipts = BTreeMap::new();
+        note(&mut receipts, incoming, outcome);
+        self.announcer.receipts(receipts).await;
+        self.gaps.settled(incoming);
+        poison::keep(&self.pool, incoming.message(), reason).await;
+    }
+}
+
+/// Whether the connection broke in the middle of the transaction, and not for lack of time: the server closed it,
+/// or ended its process (SQLSTATE 57P01, 57P02).
+fn breaks_connection(error: &CommitError) -> bool {
+    match error {
+        CommitError::Database(sqlx::Error::Io(io)) => io.kind() != ErrorKind::TimedOut,
+        CommitError::Database(sqlx::Error::Database(error)) => {
+            matches!(error.code().as_deref(), Some("57P01" | "57P02"))
+        }
+        _ => false,
+    }
+}
+
+/// Rounds of at most `most` batches and `most_bytes` bytes, in order; a batch larger than that stands alone.
+fn in_measure<T>(
+    batches: Vec<T>,
+    most: usize,
+    most_bytes: usize,
+    bytes_of: impl Fn(&T) -> usize,
+) -> Vec<Vec<T>> {
+    let mut rounds: Vec<Vec<T>> = Vec::new();
+    let mut bytes = 0;
+    for batch in batches {
+        bytes += bytes_of(&batch);
+        match rounds.last_mut() {
+            Some(round) if round.len() < most && bytes <= most_bytes => round.push(batch),
+            _ => {
+                bytes = bytes_of(&batch);
+                rounds.push(vec![batch]);
+            }
+        }
+    }
+    rounds
 }
 
 fn note(receipts: &mut BTreeMap<String, Vec<Receipt>>, incoming: &Incoming, outcome: Outcome) {
@@ -256,4 +319,21 @@ fn count(outcome: &Outcome) {
         Outcome::Refused { code, .. } => code.as_str(),
     };
     metrics::counter!("tidelog_ingest_batches_total", "outcome" => label).increment(1);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rounds_keep_their_measure_and_their_order() {
+        let check = |sizes: &[usize], expect: &[&[usize]]| {
+            assert_eq!(in_measure(sizes.to_vec(), 3, 10, |size| *size), expect, "{sizes:?}");
+        };
+        check(&[], &[]);
+        check(&[1, 1, 1, 1], &[&[1, 1, 1], &[1]]);
+        check(&[6, 4, 1], &[&[6, 4], &[1]]);
+        check(&[6, 5, 5], &[&[6], &[5, 5]]);
+        check(&[1, 99, 1], &[&[1], &[99], &[1]]);
+    }
 }

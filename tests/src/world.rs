@@ -288,6 +288,19 @@ impl World {
     }
 }
 
+impl World {
+    /// Waits until so many sessions of the world's database wait for a lock.
+    pub async fn waits_for_locks(&self, sessions: i64) {
+        let waiting = "SELECT count(*) FROM pg_stat_activity
+                       WHERE datname = current_database() AND wait_event_type = 'Lock'";
+        crate::eventually(&format!("{sessions} sessions wait for a lock"), async || {
+            let count: i64 = sqlx::query_scalar(waiting).fetch_one(&self.pool).await.ok()?;
+            (count == sessions).then_some(())
+        })
+        .await;
+    }
+}
+
 impl Drop for World {
     fn drop(&mut self) {
         self.shutdown.cancel();

@@ -11,6 +11,7 @@ mod trouble {
     mod hints;
     mod hot_space;
     mod ingest_crashes;
+    mod large_rounds;
     mod load;
     mod log_stream;
     mod order;

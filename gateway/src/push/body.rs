@@ -3,14 +3,17 @@
 use std::borrow::Cow;
 use std::io::Read;
 
-use axum::body::{Body, Bytes, to_bytes};
+use axum::body::{Body, Bytes};
 use axum::http::HeaderMap;
 use axum::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
+use bytes::BytesMut;
+use futures_util::StreamExt;
 use tidelog_events::code::Refusal;
 use tidelog_events::frame::{Decoder, FrameError};
 use tidelog_runtime::config::LimitsConfig;
 use tokio::time::timeout;
 
+use super::room::{Place, Room};
 use crate::config::GatewayConfig;
 use crate::problem::Problem;
 
@@ -67,30 +70,44 @@ fn unsupported() -> Problem {
     Problem::new(Refusal::UnsupportedMediaType, detail)
 }
 
-/// The length that the caller announces, if it is a number.
-pub(super) fn announced_length(headers: &HeaderMap) -> Option<u64> {
-    headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+/// A body that has arrived whole, and its place in the room.
+pub(super) struct Received {
+    pub(super) body: Bytes,
+    pub(super) place: Place,
 }
 
-/// Receives the whole body. Compressed or not, it is never larger than a decoded one may be.
+/// Receives the whole body in time. Compressed or not, it is never larger than a decoded one may be.
 pub(super) async fn receive(
     body: Body,
+    headers: &HeaderMap,
     limits: &LimitsConfig,
     config: &GatewayConfig,
-) -> Result<Bytes, Problem> {
-    let received = timeout(config.body_timeout(), to_bytes(body, limits.body_bytes as usize)).await;
-    let in_time = received.map_err(|_| {
+    room: &Room,
+) -> Result<Received, Problem> {
+    let announced = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+    if announced.is_some_and(|bytes: u64| bytes > limits.body_bytes) {
+        return Err(too_large(limits));
+    }
+    let received = timeout(config.body_timeout(), collect(body, limits, room.place())).await;
+    received.map_err(|_| {
         let detail = format!("the body must arrive within {} ms", config.body_timeout_ms);
         Problem::new(Refusal::RequestTimeout, detail)
-    })?;
-    in_time.map_err(|error| {
-        let source: Option<&(dyn std::error::Error + 'static)> = std::error::Error::source(&error);
-        if source.is_some_and(|source| source.to_string().contains("length limit exceeded")) {
-            too_large(limits)
-        } else {
-            Problem::new(Refusal::BatchMalformed, "the body ended early")
+    })?
+}
+
+async fn collect(body: Body, limits: &LimitsConfig, mut place: Place) -> Result<Received, Problem> {
+    let mut chunks = body.into_data_stream();
+    let mut content = BytesMut::new();
+    while let Some(chunk) = chunks.next().await {
+        let chunk = chunk.map_err(|_| Problem::new(Refusal::BatchMalformed, "the body ended early"))?;
+        let bytes = content.len() + chunk.len();
+        if bytes as u64 > limits.body_bytes {
+            return Err(too_large(limits));
         }
-    })
+        place.grow_to(bytes)?;
+        content.extend_from_slice(&chunk);
+    }
+    Ok(Received { body: content.freeze(), place })
 }
 
 /// A decoded body, and whether its bytes are a frame that can be passed on as they are.

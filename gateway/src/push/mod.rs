@@ -5,6 +5,7 @@ mod body;
 mod parse;
 mod publish;
 mod receipts;
+mod room;
 
 use std::sync::Arc;
 
@@ -90,15 +91,18 @@ pub async fn push_batch(
 ) -> Result<Response, Problem> {
     let started = Instant::now();
     let format = body::Format::of(&headers)?;
-    let _room = pushes.room_for(&headers, &limits)?;
-    let body = body::receive(body, &limits, &config).await?;
+    let body::Received { body, place } =
+        body::receive(body, &headers, &limits, &config, &pushes.room).await?;
     let rules = Rules { limits: &limits, schema: &schema.get(), now: utc_now() };
+    let turn = pushes.room.turn().await;
     // Judging takes milliseconds for the largest body; the other requests of this thread go on elsewhere.
     let batch = tokio::task::block_in_place(|| parse::parse(&body, format, &writer, &rules, &codecs))?;
+    drop(turn);
     count_events(&batch);
 
     let waiting = pushes.expect_receipt();
     publish::publish(&broker, &writer.space, batch.into_message(&waiting)).await?;
+    drop(place);
     let outcome = waiting.receipt(config.commit_wait()).await;
     answer(outcome, started)
 }

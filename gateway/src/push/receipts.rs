@@ -6,30 +6,24 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use axum::http::HeaderMap;
 use futures_util::StreamExt;
-use tidelog_events::code::Refusal;
 use tidelog_events::frame::PushHeader;
 use tidelog_events::protocol::{Outcome, Receipt};
 use tidelog_runtime::broker::Broker;
-use tidelog_runtime::config::LimitsConfig;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::sync::oneshot;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::body::announced_length;
-use crate::problem::Problem;
+use super::room::Room;
 
 const PAUSE_AFTER_ERROR: Duration = Duration::from_millis(250);
-/// What is counted for the bytes in work.
-const ROOM_UNIT: u64 = 1024;
 
 /// The pushes of this process that are under way. Clones share them.
 #[derive(Clone)]
 pub struct Pushes {
     shared: Arc<Shared>,
-    room: Arc<Semaphore>,
+    pub(super) room: Room,
 }
 
 struct Shared {
@@ -52,8 +46,7 @@ impl Pushes {
             next_id: AtomicU64::new(1),
             waiting: Mutex::default(),
         };
-        let room = in_flight_bytes / ROOM_UNIT as usize;
-        Self { shared: Arc::new(shared), room: Arc::new(Semaphore::new(room.min(Semaphore::MAX_PERMITS))) }
+        Self { shared: Arc::new(shared), room: Room::new(in_flight_bytes) }
     }
 
     /// Passes receipts on until `shutdown`. Returns once they are listened for, or cannot be just now.
@@ -99,19 +92,6 @@ impl Pushes {
                 Err(error) => tracing::warn!(%error, "a receipt cannot be read"),
             }
         }
-    }
-
-    /// Room for a body, kept until the push is answered; a body of unknown length counts as the largest one.
-    pub(super) fn room_for(
-        &self,
-        headers: &HeaderMap,
-        limits: &LimitsConfig,
-    ) -> Result<OwnedSemaphorePermit, Problem> {
-        let bytes = announced_length(headers).unwrap_or(limits.body_bytes).min(limits.body_bytes);
-        let units = u32::try_from(bytes.div_ceil(ROOM_UNIT)).unwrap_or(u32::MAX);
-        self.room.clone().try_acquire_many_owned(units).map_err(|_| {
-            Problem::new(Refusal::Overloaded, "the bodies of pushes under way fill the gateway's memory")
-        })
     }
 
     /// Begins to wait; to be called before the batch is published.

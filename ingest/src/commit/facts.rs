@@ -11,7 +11,7 @@ use tidelog_events::id::{DeviceId, EventId, Sequence, SpaceId};
 use tidelog_events::limits::MAX_BODY_BYTES;
 use tidelog_events::protocol::QuarantinedEvent;
 use tidelog_store::devices::MarkColumns;
-use tidelog_store::segments::{DeviceRange, SequenceRange};
+use tidelog_store::segments::{DeviceRange, Segment, SequenceRange};
 use tidelog_store::{devices, quarantine, segments};
 
 use super::CommitError;
@@ -91,9 +91,11 @@ impl Facts {
                     batch.contents(decoder).map_err(|source| CommitError::Unreadable { index, source })?;
                 self.contents.insert(index, contents);
             }
-            let first = headers.map(|(_, batch)| batch.header.first).min().unwrap_or(mark);
-            if first <= mark {
-                let range = SequenceRange { first: Sequence(first.0.saturating_sub(1).max(1)), last: mark };
+            let old = headers.map(|(_, batch)| &batch.header).filter(|header| header.first <= mark);
+            let first = old.clone().map(|header| header.first).min();
+            let last = old.map(|header| header.last).max().map(|last| last.min(mark));
+            if let (Some(first), Some(last)) = (first, last) {
+                let range = SequenceRange { first: Sequence(first.0.saturating_sub(1).max(1)), last };
                 wanted.push(DeviceRange { space: key.0.clone(), device: key.1.clone(), range });
             }
         }
@@ -119,7 +121,7 @@ impl Facts {
     ) -> Result<(), CommitError> {
         for (space, device, segment) in segments::of_devices(connection, wanted).await? {
             let Some(ledger) = self.ledgers.get_mut(&(space, device)) else { continue };
-            let body = decoder.decode_one(&segment.frame, 2 * MAX_BODY_BYTES)?;
+            let Some(body) = stored_body(decoder, &segment) else { continue };
             let lines = SegmentBody::split(&body, segment.header.first, segment.header.last);
             for line in lines.map(|body| body.events).unwrap_or_default() {
                 if let Ok(Numbered { event_id, device_sequence: Some(sequence) }) = serde_json::from_str(line)
@@ -161,6 +163,14 @@ impl Facts {
 struct Numbered {
     event_id: EventId,
     device_sequence: Option<Sequence>,
+}
+
+/// Damage in the log is no fault of the batch that meets it: its events then count as pruned, duplicates by
+/// number.
+fn stored_body(decoder: &mut Decoder, segment: &Segment) -> Option<Vec<u8>> {
+    let body = decoder.decode_one(&segment.frame, 2 * MAX_BODY_BYTES);
+    body.inspect_err(|error| tracing::error!(%error, first = %segment.header.first, "a segment is damaged"))
+        .ok()
 }
 
 /// Whether any of the ranges, which come in order of their begin, begins at or below what came before it.

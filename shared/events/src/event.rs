@@ -110,7 +110,8 @@ fn judge_members(scanned: &Scanned<'_>, timestamp: Option<Stamp>, schema: &Schem
     let text_of =
         |key: &str| scanned.unambiguous(key).and_then(|text| serde_json::from_str::<Cow<'_, str>>(text).ok());
     if text_of("entityId").is_none_or(|id| EntityId::new(id.into_owned()).is_err()) {
-        let detail = "`entityId` must be text of 1 to 128 bytes without control characters";
+        let detail =
+            "`entityId` must be text of 1 to 128 bytes without control characters and outer white space";
         return Err(Finding::new(Fault::FieldInvalid, detail));
     }
     if let Some(last_seen) = scanned.unambiguous("lastSeenEventId")

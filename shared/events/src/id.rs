@@ -21,6 +21,9 @@ pub enum InvalidId {
     /// The text has a control character, which no console and no log line could show.
     #[error("an id must not contain control characters")]
     ControlCharacter,
+    /// The text begins or ends with white space, which message headers do not keep.
+    #[error("an id must not begin or end with white space")]
+    OuterSpace,
     /// The text begins with [`DeviceId::EVENT_PREFIX`], which is kept for events without a counter.
     #[error("device ids that begin with `event:` are reserved")]
     Reserved,
@@ -33,6 +36,8 @@ fn check(text: &str) -> Result<(), InvalidId> {
         Err(InvalidId::TooLong)
     } else if text.chars().any(char::is_control) {
         Err(InvalidId::ControlCharacter)
+    } else if text.trim() != text {
+        Err(InvalidId::OuterSpace)
     } else {
         Ok(())
     }
@@ -47,7 +52,7 @@ macro_rules! text_id {
         pub struct $name(Box<str>);
 
         impl $name {
-            /// Accepts 1 to 128 bytes of text without control characters.
+            /// Accepts 1 to 128 bytes of text without control characters and outer white space.
             pub fn new(text: impl Into<Box<str>>) -> Result<Self, InvalidId> {
                 let text = text.into();
                 check(&text)?;
@@ -203,6 +208,8 @@ mod tests {
         assert_eq!(SpaceId::new(""), Err(InvalidId::Empty));
         assert_eq!(SpaceId::new("x".repeat(129)), Err(InvalidId::TooLong));
         assert_eq!(SpaceId::new("a\u{0}b"), Err(InvalidId::ControlCharacter));
+        assert_eq!(SpaceId::new(" ann"), Err(InvalidId::OuterSpace));
+        assert_eq!(SpaceId::new("ann\u{2028}"), Err(InvalidId::OuterSpace));
         assert!(SpaceId::new("x".repeat(128)).is_ok());
         assert!(SpaceId::new("équipe 9/blå").is_ok());
     }

@@ -22,16 +22,14 @@ CREATE TABLE spaces (
 CREATE TABLE devices (
     space_id      text COLLATE "C" NOT NULL,
     device_id     text COLLATE "C" NOT NULL,
-    -- The user who first pushed with the device; null for a device that has only pulled.
-    user_id       text COLLATE "C",
-    last_sequence bigint      NOT NULL DEFAULT 0 CHECK (last_sequence >= 0),
-    last_event_id uuid,
+    -- The user who first pushed with the device.
+    user_id       text COLLATE "C" NOT NULL,
+    last_sequence bigint      NOT NULL CHECK (last_sequence > 0),
+    last_event_id uuid        NOT NULL,
     -- The last position that the device said it has, and when it was last heard of.
     cursor        bigint      NOT NULL DEFAULT 0,
     last_seen_at  timestamptz NOT NULL DEFAULT now(),
-    PRIMARY KEY (space_id, device_id),
-    CHECK ((last_sequence = 0) = (last_event_id IS NULL)),
-    CHECK (last_sequence = 0 OR user_id IS NOT NULL)
+    PRIMARY KEY (space_id, device_id)
 ) WITH (fillfactor = 70);
 
 -- Inserted by ingest, merged and deleted by the compactor.

@@ -8,23 +8,19 @@ use uuid::Uuid;
 
 use crate::columns;
 
-/// A device's watermark; `None` for one that has pushed nothing.
-fn mark(row: &PgRow) -> sqlx::Result<Option<Mark>> {
-    let Some(event_id) = row.try_get::<Option<Uuid>, _>("last_event_id")? else { return Ok(None) };
-    Ok(Some(Mark {
-        owner: columns::id(row, "user_id")?,
-        sequence: columns::sequence(row, "last_sequence")?,
-        event_id: EventId(event_id),
-    }))
+/// Rows as watermarks, each under its key.
+fn marks_by<K>(rows: &[PgRow], key: impl Fn(&PgRow) -> sqlx::Result<K>) -> sqlx::Result<Vec<(K, Mark)>> {
+    let mark = |row: &PgRow| -> sqlx::Result<Mark> {
+        Ok(Mark {
+            owner: columns::id(row, "user_id")?,
+            sequence: columns::sequence(row, "last_sequence")?,
+            event_id: EventId(row.try_get("last_event_id")?),
+        })
+    };
+    rows.iter().map(|row| Ok((key(row)?, mark(row)?))).collect()
 }
 
-/// The rows that have a watermark, each under its key.
-fn with_marks<K>(rows: &[PgRow], key: impl Fn(&PgRow) -> sqlx::Result<K>) -> sqlx::Result<Vec<(K, Mark)>> {
-    let pair = |row| mark(row)?.map(|mark| key(row).map(|key| (key, mark))).transpose();
-    rows.iter().filter_map(|row| pair(row).transpose()).collect()
-}
-
-/// Locks the devices' rows, in order, and reads their watermarks; those without one are left out.
+/// Locks the devices' rows, in order, and reads their watermarks; devices that have not pushed have none.
 pub async fn lock_marks(
     connection: &mut PgConnection,
     spaces: &[&str],
@@ -42,7 +38,7 @@ pub async fn lock_marks(
     .bind(devices)
     .fetch_all(connection)
     .await?;
-    with_marks(&rows, |row| Ok((columns::id(row, "space_id")?, columns::id(row, "device_id")?)))
+    marks_by(&rows, |row| Ok((columns::id(row, "space_id")?, columns::id(row, "device_id")?)))
 }
 
 /// The watermarks of a space's devices, as a reader sees them.
@@ -59,7 +55,7 @@ pub async fn marks(
     .bind(devices)
     .fetch_all(connection)
     .await?;
-    with_marks(&rows, |row| columns::id(row, "device_id"))
+    marks_by(&rows, |row| columns::id(row, "device_id"))
 }
 
 /// Watermarks to write, column by column.
@@ -107,8 +103,9 @@ pub async fn set_marks(connection: &mut PgConnection, marks: &MarkColumns<'_>) -
     Ok(())
 }
 
-/// Notes that devices were seen with these cursors, making rows for devices that have only pulled. The
-/// arguments are sorted by space and device, so that no two writers wait for each other.
+/// Notes that devices were seen with these cursors. Only devices that have pushed have a row: reading makes
+/// none, or whoever may only read could fill the table. Rows are locked in order, so that no two writers wait for
+/// each other.
 pub async fn note_readers(
     connection: &mut PgConnection,
     spaces: &[&str],
@@ -116,12 +113,16 @@ pub async fn note_readers(
     cursors: &[i64],
 ) -> sqlx::Result<()> {
     sqlx::query(
-        "INSERT INTO devices (space_id, device_id, cursor)
-         SELECT seen.space_id, seen.device_id, seen.cursor
-         FROM unnest($1::text[], $2::text[], $3::bigint[]) AS seen (space_id, device_id, cursor)
-         WHERE EXISTS (SELECT FROM spaces WHERE spaces.space_id = seen.space_id)
-         ORDER BY seen.space_id, seen.device_id
-         ON CONFLICT (space_id, device_id) DO UPDATE SET cursor = EXCLUDED.cursor, last_seen_at = now()",
+        "WITH seen AS (
+             SELECT devices.space_id, devices.device_id, seen.cursor
+             FROM unnest($1::text[], $2::text[], $3::bigint[]) AS seen (space_id, device_id, cursor)
+             JOIN devices ON devices.space_id = seen.space_id AND devices.device_id = seen.device_id
+             ORDER BY devices.space_id, devices.device_id
+             FOR UPDATE OF devices
+         )
+         UPDATE devices SET cursor = seen.cursor, last_seen_at = now()
+         FROM seen
+         WHERE devices.space_id = seen.space_id AND devices.device_id = seen.device_id",
     )
     .bind(spaces)
     .bind(devices)

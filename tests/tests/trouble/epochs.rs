@@ -87,7 +87,11 @@ async fn three_ingests_that_see_another_server_at_once_rotate_once() {
     .await
     .unwrap();
     pretend(&world, ANOTHER_SERVER).await;
+    let mut lock = world.pool.begin().await.unwrap();
+    sqlx::query("SELECT FROM incarnation FOR UPDATE").execute(&mut *lock).await.unwrap();
     let ingests = [world.start_ingest(), world.start_ingest(), world.start_ingest()];
+    world.waits_for_locks(3).await;
+    lock.rollback().await.unwrap();
     world.push_until_committed("ann", &Batch::new("phone-1", 3, 3)).await.expect(200);
     for ingest in ingests {
         // A stopping ingest has looked at the server before.

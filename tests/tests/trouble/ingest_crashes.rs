@@ -1,7 +1,7 @@
 //! Ingests that are killed and stopped at any moment, and started again.
 
-use futures_util::future::join;
-use tidelog_tests::{Ingest, World, WorldOptions};
+use futures_util::future::{join, join_all};
+use tidelog_tests::{Batch, History, Ingest, World, WorldOptions, eventually};
 
 use super::load::Load;
 
@@ -36,6 +36,30 @@ async fn one_of_three_ingests_killed_or_stopped_again_and_again_loses_and_double
     let ingests = (0..3).map(|_| world.start_ingest()).collect();
     join(load.run(&world), crash_now_and_then(&world, &load, ingests, 8)).await;
     load.assert_committed_once(&world).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_ingest_held_when_it_was_killed_is_committed_by_the_next_one() {
+    let world = crashing_world().await;
+    let devices: Vec<String> = (0..20).map(|device| format!("phone-{device}")).collect();
+    join_all(devices.iter().map(async |device| {
+        world.push("ann", &Batch::new(device, 1, 5)).await.expect(202);
+    }))
+    .await;
+    let mut lock = world.pool.begin().await.expect("a transaction");
+    sqlx::raw_sql("LOCK TABLE segments IN EXCLUSIVE MODE").execute(&mut *lock).await.expect("the lock");
+    let ingest = world.start_ingest();
+    world.waits_for_locks(1).await;
+    ingest.kill();
+    lock.rollback().await.expect("the lock is free");
+
+    let _next = world.start_ingest();
+    let history = History::of(devices.into_iter().map(|device| (device, 5)));
+    eventually("all of it is committed, without another push", async || {
+        (world.head("ann").await as u64 == history.events()).then_some(())
+    })
+    .await;
+    history.assert_is_log_of(&world, "ann").await;
 }
 
 /// What a killed ingest held comes again soon.

@@ -84,6 +84,11 @@ pub(crate) async fn acknowledge(message: &Message) {
     send(message, AckKind::Ack).await;
 }
 
+/// Asks the broker to hand the message to somebody else now.
+pub(crate) async fn give_back(message: &Message) {
+    send(message, AckKind::Nak(None)).await;
+}
+
 async fn send(message: &Message, kind: AckKind) {
     // A lost acknowledgement costs a redelivery, which the watermarks make harmless.
     match timeout(ACK_TIMEOUT, message.ack_with(kind)).await {

@@ -10,6 +10,7 @@ mod gaps;
 mod incarnation;
 mod incoming;
 mod intake;
+mod persistence;
 mod poison;
 mod readers;
 mod release;
@@ -37,6 +38,7 @@ pub use config::IngestConfig;
 use crate::announce::Announcer;
 use crate::commit::Committer;
 use crate::gaps::Gaps;
+use crate::persistence::Persistence;
 use crate::room::Room;
 use crate::worker::Worker;
 
@@ -74,7 +76,7 @@ pub struct Deps {
 /// Runs until `shutdown`, then finishes the transaction in hand.
 ///
 /// # Errors
-/// Only when there is no memory for a compression context.
+/// When there is no memory for a compression context, or the worker has a defect and ended.
 pub async fn run(deps: Deps, shutdown: CancellationToken) -> anyhow::Result<()> {
     let Deps { pool, broker, schema, config, database: limits, readiness } = deps;
     let synchronous_failover = limits.synchronous_failover;
@@ -93,26 +95,42 @@ pub async fn run(deps: Deps, shutdown: CancellationToken) -> anyhow::Result<()> 
     let (log, log_queue) = mpsc::channel(config.announce_queue);
     let (messages, queue) = mpsc::channel(2 * config.transaction_batches);
     let delayed_max = config.delayed_batches_max(broker.config().max_ack_pending);
-    let worker = Worker {
+    let persistence = Persistence {
         pool: pool.clone(),
         committer: Committer::new(pool.clone(), limits.statement_deadline())?,
+        database,
+        synchronous_failover,
+        shutdown: shutdown.clone(),
+    };
+    let worker = Worker {
+        pool: pool.clone(),
+        persistence,
         announcer: Announcer::new(broker.clone(), Encoder::new()?, log),
         gaps: Gaps::new(config.gap_wait(), delayed_max, config.delayed_bytes_max()),
         config: config.clone(),
-        database,
         shutdown: shutdown.clone(),
-        synchronous_failover,
         locked: Vec::new(),
     };
     drain.spawn(announce::publish_log(broker.clone(), log_queue));
-    drain.spawn(worker.run(queue));
+    let worker = drain.spawn(worker.run(queue));
     drain.spawn(trim::run(broker.clone(), config.trim_interval_ms, shutdown.clone()));
     drain.spawn(readers::run(broker.clone(), pool.clone(), shutdown.clone()));
     let hint = announce::head_hints(broker.clone());
     let every = Duration::from_secs(config.release_interval_seconds);
     drain.spawn(release::run(pool, schema, every, hint, shutdown.clone()));
     let room = Room::new(config.in_hand_bytes);
-    intake::run(broker, config, room, messages, intake, shutdown).await;
+    let feeding = intake::run(broker, config, room, messages, intake, shutdown.clone());
+    let worker_ended = tokio::select! {
+        () = feeding => None,
+        ended = worker => Some(ended),
+    };
+    let stopping = shutdown.is_cancelled();
+    // Without its worker an ingest does nothing: whoever runs it should start another.
+    shutdown.cancel();
     drain.finish().await;
-    Ok(())
+    match worker_ended {
+        Some(Err(panic)) => Err(panic.into()),
+        _ if !stopping => anyhow::bail!("the worker ended, and nobody asked for it"),
+        _ => Ok(()),
+    }
 }

@@ -2,56 +2,56 @@
 //! that another replica has locked, and batches that came too early, are kept for a later round.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::ErrorKind;
 use std::time::Duration;
 
 use sqlx::PgPool;
 use tidelog_events::code::Refusal;
 use tidelog_events::id::Sequence;
 use tidelog_events::protocol::{Outcome, Receipt};
-use tidelog_runtime::database::{self, DatabaseFault, classify};
-use tidelog_runtime::readiness::Check;
 use tokio::sync::mpsc;
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use crate::announce::Announcer;
-use crate::batch::Batch;
-use crate::commit::{CommitError, Committer, Disposition};
+use crate::commit::{CommitError, Disposition};
 use crate::config::IngestConfig;
 use crate::gaps::Gaps;
-use crate::incoming::Incoming;
+use crate::incoming::{Incoming, give_back};
+use crate::persistence::Persistence;
+use crate::poison;
 use crate::room::Held;
-use crate::{incarnation, poison};
 
 /// How soon batches of locked spaces are tried again when there is nothing else to do.
 const LOCKED_RETRY: Duration = Duration::from_millis(3);
-const OUTAGE_PAUSE_MIN: Duration = Duration::from_millis(50);
-const OUTAGE_PAUSE_MAX: Duration = Duration::from_secs(2);
-/// A round that fails so often while the database answers otherwise is too much for it, and is halved.
-const FAILURES_MAX: u32 = 3;
-/// A batch alone that so often ends its connection, while the database answers otherwise, is poison.
-const BROKEN_CONNECTIONS_MAX: u32 = 8;
 
 /// One worker; a process has one, an installation as many as it has replicas.
 pub(crate) struct Worker {
     pub(crate) pool: PgPool,
-    pub(crate) committer: Committer,
+    pub(crate) persistence: Persistence,
     pub(crate) announcer: Announcer,
     pub(crate) gaps: Gaps,
     pub(crate) config: IngestConfig,
-    pub(crate) database: Check,
     pub(crate) shutdown: CancellationToken,
-    pub(crate) synchronous_failover: bool,
     /// Batches whose spaces were locked by another replica.
     pub(crate) locked: Vec<Incoming>,
 }
 
 impl Worker {
-    /// Works until `shutdown`. What is not settled then is not acknowledged, and comes again.
+    /// Works until `shutdown`, then gives back what is not settled, so that another replica gets it at once.
     pub(crate) async fn run(mut self, mut messages: mpsc::Receiver<Held>) {
+        self.work(&mut messages).await;
+        messages.close();
+        while let Ok(held) = messages.try_recv() {
+            give_back(&held.message).await;
+        }
+        for incoming in self.locked.iter().chain(self.gaps.all()) {
+            give_back(incoming.message()).await;
+        }
+    }
+
+    async fn work(&mut self, messages: &mut mpsc::Receiver<Held>) {
         while !self.shutdown.is_cancelled() {
-            let Some(fresh) = self.gather(&mut messages).await else { return };
+            let Some(fresh) = self.gather(messages).await else { return };
             let mut round = std::mem::take(&mut self.locked);
             round.extend(self.gaps.take_due(Instant::now()));
             for held in fresh {
@@ -100,7 +100,7 @@ impl Worker {
     async fn settle(&mut self, round: Vec<Incoming>) {
         let mut rounds = vec![round];
         while let Some(mut round) = rounds.pop() {
-            match self.commit_through_outages(&round).await {
+            match self.persistence.commit(&round).await {
                 None => return,
                 Some(Ok(dispositions)) => self.distribute(round, dispositions).await,
                 Some(Err(CommitError::Unreadable { index, source })) => {
@@ -121,73 +121,6 @@ impl Worker {
                 }
             }
         }
-    }
-
-    /// Tries until the database has decided; `None` on shutdown.
-    async fn commit_through_outages(
-        &mut self,
-        round: &[Incoming],
-    ) -> Option<Result<Vec<Disposition>, CommitError>> {
-        let batches: Vec<&Batch> = round.iter().map(|incoming| &incoming.batch).collect();
-        let mut pause = OUTAGE_PAUSE_MIN;
-        let mut back_from_outage = false;
-        let mut failures = 0;
-        loop {
-            let started = Instant::now();
-            let error = match self.attempt(&batches, back_from_outage).await {
-                Ok(dispositions) => {
-                    self.database.pass();
-                    metrics::histogram!("tidelog_ingest_transaction_seconds")
-                        .record(started.elapsed().as_secs_f64());
-                    metrics::histogram!("tidelog_ingest_transaction_batches").record(batches.len() as f64);
-                    return Some(Ok(dispositions));
-                }
-                Err(error) => error,
-            };
-            let fault = match &error {
-                CommitError::Database(error) => classify(error),
-                CommitError::Unreadable { .. } | CommitError::Frame(_) => DatabaseFault::Poison,
-            };
-            match fault {
-                DatabaseFault::Poison => return Some(Err(error)),
-                DatabaseFault::Conflict => tracing::debug!(%error, "a conflict; trying again"),
-                DatabaseFault::Outage | DatabaseFault::Defect => {
-                    // Only failures of the round itself count: not those of a database that is away.
-                    let alone = round.len() == 1;
-                    let its_own = !alone || breaks_connection(&error);
-                    failures += u32::from(its_own && self.is_reachable().await);
-                    if failures > if alone { BROKEN_CONNECTIONS_MAX } else { FAILURES_MAX } {
-                        return Some(Err(error));
-                    }
-                    back_from_outage = true;
-                    self.database.fail(error.to_string());
-                    tracing::warn!(%error, "the database takes nothing; trying again");
-                    for incoming in round {
-                        incoming.in_progress().await;
-                    }
-                }
-            }
-            tokio::select! {
-                () = sleep(pause) => pause = (pause * 2).min(OUTAGE_PAUSE_MAX),
-                () = self.shutdown.cancelled() => return None,
-            }
-        }
-    }
-
-    async fn is_reachable(&self) -> bool {
-        database::within(OUTAGE_PAUSE_MAX, sqlx::query("SELECT 1").execute(&self.pool)).await.is_ok()
-    }
-
-    /// One transaction; after an outage the database is first looked at: it may be a restored one.
-    async fn attempt(
-        &mut self,
-        batches: &[&Batch],
-        back_from_outage: bool,
-    ) -> Result<Vec<Disposition>, CommitError> {
-        if back_from_outage {
-            incarnation::check(&self.pool, self.synchronous_failover).await?;
-        }
-        self.committer.commit(batches).await
     }
 
     async fn distribute(&mut self, round: Vec<Incoming>, dispositions: Vec<Disposition>) {
@@ -237,12 +170,12 @@ impl Worker {
         metrics::counter!("tidelog_ingest_poison_total", "kind" => "batch").increment(1);
         tracing::error!(parent: &incoming.span, %error, "the database refuses a batch; it goes to quarantine");
         let reason = "the database refused the event's batch";
-        let contents = match self.committer.contents(&incoming.batch) {
+        let contents = match self.persistence.committer.contents(&incoming.batch) {
             Ok(contents) => contents,
             Err(unreadable) => return self.keep(&incoming, &unreadable).await,
         };
         let rewritten = [incoming.rewritten(poison::quarantine_all(&incoming.batch, contents, reason))];
-        match self.commit_through_outages(&rewritten).await {
+        match self.persistence.commit(&rewritten).await {
             None => {}
             Some(Ok(dispositions)) => self.distribute(rewritten.into(), dispositions).await,
             Some(Err(error)) => self.keep(&incoming, &error).await,
@@ -258,18 +191,6 @@ impl Worker {
         self.announcer.receipts(receipts).await;
         self.gaps.settled(incoming);
         poison::keep(&self.pool, incoming.message(), reason).await;
-    }
-}
-
-/// Whether the connection broke in the middle of the transaction, and not for lack of time: the server closed it,
-/// or ended its process (SQLSTATE 57P01, 57P02).
-fn breaks_connection(error: &CommitError) -> bool {
-    match error {
-        CommitError::Database(sqlx::Error::Io(io)) => io.kind() != ErrorKind::TimedOut,
-        CommitError::Database(sqlx::Error::Database(error)) => {
-            matches!(error.code().as_deref(), Some("57P01" | "57P02"))
-        }
-        _ => false,
     }
 }
 

@@ -1,7 +1,7 @@
 //! Ingests that are killed and stopped at any moment, and started again.
 
 use futures_util::future::{join, join_all};
-use tidelog_tests::{Batch, History, Ingest, World, WorldOptions, eventually};
+use tidelog_tests::{Batch, History, Ingest, PushMessage, World, WorldOptions, eventually};
 
 use super::load::Load;
 
@@ -71,4 +71,18 @@ async fn crashing_world() -> World {
         .set("gateway.commit_wait_ms", 300)
         .start()
         .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_stopping_ingest_holds_is_handed_on_without_waiting_for_the_broker_to_miss_it() {
+    let options = WorldOptions::default().ingests(0).set("ingest.gap_wait_ms", 500_000);
+    let world = options.set("broker.ack_wait_seconds", 600).start().await;
+    let first = world.start_ingest();
+    PushMessage::new("ann", "phone-1", 2, 2).publish(&world).await;
+    // What comes behind is settled, so the early batch was taken and is held.
+    world.push_until_committed("bob", &Batch::new("phone-1", 1, 1)).await.expect(200);
+    first.stop().await;
+    let _second = world.start_ingest();
+    world.push_until_committed("ann", &Batch::new("phone-1", 1, 1)).await.expect(200);
+    eventually("the early batch is taken", async || (world.head("ann").await == 2).then_some(())).await;
 }

@@ -16,6 +16,8 @@ use crate::room::{Held, Place};
 /// An acknowledgement that cannot be handed to the connection by then is left out: the message comes again.
 const ACK_TIMEOUT: Duration = Duration::from_secs(1);
 
+const GIVE_BACK_DELAY: Duration = Duration::from_millis(250);
+
 /// A batch to be settled.
 pub(crate) struct Incoming {
     pub(crate) batch: Batch,
@@ -84,9 +86,10 @@ pub(crate) async fn acknowledge(message: &Message) {
     send(message, AckKind::Ack).await;
 }
 
-/// Asks the broker to hand the message to somebody else now.
+/// Asks the broker to hand the message to somebody else, in a moment: at once it might come to this very process,
+/// whose intake is only just ending.
 pub(crate) async fn give_back(message: &Message) {
-    send(message, AckKind::Nak(None)).await;
+    send(message, AckKind::Nak(Some(GIVE_BACK_DELAY))).await;
 }
 
 async fn send(message: &Message, kind: AckKind) {

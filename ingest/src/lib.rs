@@ -30,7 +30,7 @@ use tidelog_runtime::metrics::{Metric, MetricKind};
 use tidelog_runtime::readiness::Readiness;
 use tidelog_runtime::shutdown::Drain;
 use tokio::sync::{mpsc, watch};
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 pub use config::IngestConfig;
@@ -56,6 +56,7 @@ pub const METRICS: &[Metric] = &[
 ];
 
 const PAUSE_AT_START: Duration = Duration::from_millis(500);
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// What ingest works with.
 pub struct Deps {
@@ -119,6 +120,7 @@ pub async fn run(deps: Deps, shutdown: CancellationToken) -> anyhow::Result<()> 
     let every = Duration::from_secs(config.release_interval_seconds);
     drain.spawn(release::run(pool, schema, every, hint, shutdown.clone()));
     let room = Room::new(config.in_hand_bytes);
+    let connection = broker.client().clone();
     let feeding = intake::run(broker, config, room, messages, intake, shutdown.clone());
     let worker_ended = tokio::select! {
         () = feeding => None,
@@ -128,6 +130,8 @@ pub async fn run(deps: Deps, shutdown: CancellationToken) -> anyhow::Result<()> 
     // Without its worker an ingest does nothing: whoever runs it should start another.
     shutdown.cancel();
     drain.finish().await;
+    // The last receipts and acknowledgements must leave before the process does.
+    let _ = timeout(FLUSH_TIMEOUT, connection.flush()).await;
     match worker_ended {
         Some(Err(panic)) => Err(panic.into()),
         _ if !stopping => anyhow::bail!("the worker ended, and nobody asked for it"),

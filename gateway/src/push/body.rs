@@ -3,9 +3,9 @@
 use std::borrow::Cow;
 use std::io::Read;
 
-use axum::body::{Body, Bytes};
+use axum::body::{Body, BodyDataStream, Bytes};
 use axum::http::HeaderMap;
-use axum::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
+use axum::http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use bytes::BytesMut;
 use futures_util::StreamExt;
 use tidelog_events::code::Refusal;
@@ -79,15 +79,10 @@ pub(super) struct Received {
 /// Receives the whole body in time. Compressed or not, it is never larger than a decoded one may be.
 pub(super) async fn receive(
     body: Body,
-    headers: &HeaderMap,
     limits: &LimitsConfig,
     config: &GatewayConfig,
     room: &Room,
 ) -> Result<Received, Problem> {
-    let announced = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
-    if announced.is_some_and(|bytes: u64| bytes > limits.body_bytes) {
-        return Err(too_large(limits));
-    }
     let received = timeout(config.body_timeout(), collect(body, limits, room.place())).await;
     received.map_err(|_| {
         let detail = format!("the body must arrive within {} ms", config.body_timeout_ms);
@@ -101,13 +96,28 @@ async fn collect(body: Body, limits: &LimitsConfig, mut place: Place) -> Result<
     while let Some(chunk) = chunks.next().await {
         let chunk = chunk.map_err(|_| Problem::new(Refusal::BatchMalformed, "the body ended early"))?;
         let bytes = content.len() + chunk.len();
-        if bytes as u64 > limits.body_bytes {
-            return Err(too_large(limits));
+        let fits =
+            if bytes as u64 > limits.body_bytes { Err(too_large(limits)) } else { place.grow_to(bytes) };
+        if let Err(refusal) = fits {
+            drop((place, content));
+            discard(chunks, limits.body_bytes).await;
+            return Err(refusal);
         }
-        place.grow_to(bytes)?;
         content.extend_from_slice(&chunk);
     }
     Ok(Received { body: content.freeze(), place })
+}
+
+/// Reads on without keeping anything, within the same bound: a caller that is still sending when the connection
+/// closes would see a broken pipe instead of the refusal.
+async fn discard(mut chunks: BodyDataStream, most: u64) {
+    let mut bytes = 0;
+    while let Some(Ok(chunk)) = chunks.next().await {
+        bytes += chunk.len() as u64;
+        if bytes > most {
+            return;
+        }
+    }
 }
 
 /// A decoded body, and whether its bytes are a frame that can be passed on as they are.

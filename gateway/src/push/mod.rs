@@ -91,8 +91,7 @@ pub async fn push_batch(
 ) -> Result<Response, Problem> {
     let started = Instant::now();
     let format = body::Format::of(&headers)?;
-    let body::Received { body, place } =
-        body::receive(body, &headers, &limits, &config, &pushes.room).await?;
+    let body::Received { body, place } = body::receive(body, &limits, &config, &pushes.room).await?;
     let rules = Rules { limits: &limits, schema: &schema.get(), now: utc_now() };
     let turn = pushes.room.turn().await;
     // Judging takes milliseconds for the largest body; the other requests of this thread go on elsewhere.

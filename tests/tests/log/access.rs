@@ -110,7 +110,7 @@ async fn invariant_7_a_space_that_the_token_does_not_name_is_forbidden() {
     let named = Claims::new("ann", 1).with_space("team-9", Access::Rw).sign(SECRET).unwrap();
     world.push("bob", &Batch::new("phone-1", 1, 2)).await.expect_committed(Some((1, 2)));
     let before = world.holdings().await;
-    for space in ["bob", "team-8", "team-9%20", "*", "ME", "nobody"] {
+    for space in ["bob", "team-8", "team-9%2F", "*", "ME", "nobody"] {
         for (call, answer) in answers(&world, space, Some(&named), &Batch::new("phone-1", 3, 3)).await {
             assert_eq!(answer.status, 403, "{space} {call}");
             answer.expect_refusal(403, "forbidden");

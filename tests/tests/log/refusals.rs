@@ -79,7 +79,7 @@ async fn an_erased_space_is_gone_for_readers_and_writers() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn bodies_that_there_is_no_room_for_are_refused_with_a_time_to_retry() {
-    let world = WorldOptions::default().set("gateway.in_flight_bytes", 4096).start().await;
+    let world = WorldOptions::default().set("gateway.in_flight_bytes", 16_384).start().await;
     let answer = world.push_body("ann", Batch::new("phone-1", 1, 100).body(), None).await;
     answer.expect_refusal(503, "overloaded");
     assert_eq!(answer.headers["retry-after"], "1");

@@ -53,7 +53,8 @@ impl Announcer {
         }
     }
 
-    /// Queues a segment for LOG, with the trace context of the push that brought it. A full queue drops it: the projector and the live readers sweep.
+    /// Queues a segment for LOG, with the trace context of the push that brought it. A full queue drops it: the
+    /// projector and the live readers sweep.
     pub(crate) fn segment(&mut self, appended: &Appended, span: &Span) {
         let header_frame = match appended.header.frame(&mut self.encoder) {
             Ok(frame) => frame,
@@ -70,11 +71,10 @@ impl Announcer {
         }
     }
 
-    /// Tells whoever waits for the space's head where it is. For batches of nothing but duplicates: the
-    /// segment that they repeat may never have been announced.
+    /// As [`hint_head`]. For batches of nothing but duplicates: the segment that they repeat may never have been
+    /// announced.
     pub(crate) async fn head(&self, space: &SpaceId, head: Position) {
-        let subject = self.broker.subjects().head(space.slot());
-        self.broker.publish_hint(subject, position_headers(space, head), Bytes::new()).await;
+        hint_head(&self.broker, space, head).await;
     }
 }
 
@@ -101,15 +101,10 @@ fn in_pieces(receipts: &[Receipt], most: usize) -> Vec<Bytes> {
     pieces.into_iter().map(closed).collect()
 }
 
-/// Sends head hints in the background.
-pub(crate) fn head_hints(broker: Broker) -> impl Fn(SpaceId, Position) {
-    move |space, head| {
-        let broker = broker.clone();
-        tokio::spawn(async move {
-            let subject = broker.subjects().head(space.slot());
-            broker.publish_hint(subject, position_headers(&space, head), Bytes::new()).await;
-        });
-    }
+/// Tells whoever waits for the space's head where it is.
+pub(crate) async fn hint_head(broker: &Broker, space: &SpaceId, head: Position) {
+    let subject = broker.subjects().head(space.slot());
+    broker.publish_hint(subject, position_headers(space, head), Bytes::new()).await;
 }
 
 fn position_headers(space: &SpaceId, last: Position) -> HeaderMap {

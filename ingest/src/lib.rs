@@ -104,7 +104,6 @@ pub async fn run(deps: Deps, shutdown: CancellationToken) -> anyhow::Result<()> 
         shutdown: shutdown.clone(),
     };
     let worker = Worker {
-        pool: pool.clone(),
         persistence,
         announcer: Announcer::new(broker.clone(), Encoder::new()?, log),
         gaps: Gaps::new(config.gap_wait(), delayed_max, config.delayed_bytes_max()),
@@ -116,9 +115,8 @@ pub async fn run(deps: Deps, shutdown: CancellationToken) -> anyhow::Result<()> 
     let worker = drain.spawn(worker.run(queue));
     drain.spawn(trim::run(broker.clone(), config.trim_interval_ms, shutdown.clone()));
     drain.spawn(readers::run(broker.clone(), pool.clone(), shutdown.clone()));
-    let hint = announce::head_hints(broker.clone());
     let every = Duration::from_secs(config.release_interval_seconds);
-    drain.spawn(release::run(pool, schema, every, hint, shutdown.clone()));
+    drain.spawn(release::run(pool, schema, every, broker.clone(), shutdown.clone()));
     let room = Room::new(config.in_hand_bytes);
     let connection = broker.client().clone();
     let feeding = intake::run(broker, config, room, messages, intake, shutdown.clone());

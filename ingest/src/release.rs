@@ -11,12 +11,15 @@ use tidelog_events::frame::{BatchHeader, Encoder, SegmentBatch, SegmentHeader, w
 use tidelog_events::id::{Position, SpaceId};
 use tidelog_events::json::Finding;
 use tidelog_events::schema::Schema;
+use tidelog_runtime::broker::Broker;
 use tidelog_store::quarantine::{self, Quarantined};
 use tidelog_store::segments::{self, SegmentColumns, SequenceRange};
 use tidelog_store::spaces;
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
+
+use crate::announce::hint_head;
 
 /// Spaces of one look, and events of one transaction.
 const SPACES: i64 = 100;
@@ -28,7 +31,7 @@ pub(crate) async fn run(
     pool: PgPool,
     mut schema: watch::Receiver<Arc<Schema>>,
     every: Duration,
-    announce: impl Fn(SpaceId, Position),
+    broker: Broker,
     shutdown: CancellationToken,
 ) {
     let mut ticks = interval(every);
@@ -40,7 +43,7 @@ pub(crate) async fn run(
             () = shutdown.cancelled() => return,
         }
         let current = schema.borrow_and_update().clone();
-        match release_all(&pool, &current, &announce).await {
+        match release_all(&pool, &current, &broker).await {
             Ok(0) => {}
             Ok(released) => tracing::info!(released, version = current.version(), "released from quarantine"),
             Err(error) => tracing::warn!(%error, "quarantine could not be searched; it will be again"),
@@ -48,11 +51,7 @@ pub(crate) async fn run(
     }
 }
 
-async fn release_all(
-    pool: &PgPool,
-    schema: &Schema,
-    announce: &impl Fn(SpaceId, Position),
-) -> anyhow::Result<u64> {
+async fn release_all(pool: &PgPool, schema: &Schema, broker: &Broker) -> anyhow::Result<u64> {
     let mut released = 0;
     loop {
         let mut connection = pool.acquire().await?;
@@ -64,7 +63,7 @@ async fn release_all(
             judged += round.judged;
             released += round.released;
             if round.released > 0 {
-                announce(space, round.head);
+                hint_head(broker, &space, round.head).await;
             }
         }
         // Spaces that are locked by a push are left for the next look.

@@ -4,7 +4,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use sqlx::PgPool;
 use tidelog_events::code::Refusal;
 use tidelog_events::id::Sequence;
 use tidelog_events::protocol::{Outcome, Receipt};
@@ -26,7 +25,6 @@ const LOCKED_RETRY: Duration = Duration::from_millis(3);
 
 /// One worker; a process has one, an installation as many as it has replicas.
 pub(crate) struct Worker {
-    pub(crate) pool: PgPool,
     pub(crate) persistence: Persistence,
     pub(crate) announcer: Announcer,
     pub(crate) gaps: Gaps,
@@ -57,7 +55,9 @@ impl Worker {
             for held in fresh {
                 match Incoming::read(held) {
                     Ok(incoming) => round.push(incoming),
-                    Err(unreadable) => poison::keep(&self.pool, &unreadable.0, &unreadable.1).await,
+                    Err(unreadable) => {
+                        poison::keep(&self.persistence.pool, &unreadable.0, &unreadable.1).await;
+                    }
                 }
             }
             let (most, most_bytes) = (self.config.transaction_batches, self.config.transaction_bytes);
@@ -190,7 +190,7 @@ impl Worker {
         note(&mut receipts, incoming, outcome);
         self.announcer.receipts(receipts).await;
         self.gaps.settled(incoming);
-        poison::keep(&self.pool, incoming.message(), reason).await;
+        poison::keep(&self.persistence.pool, incoming.message(), reason).await;
     }
 }
 

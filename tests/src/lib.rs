@@ -21,7 +21,7 @@ pub use history::History;
 pub use ingest::Ingest;
 pub use message::PushMessage;
 pub use metric::metric;
-pub use poll::{eventually, next_message};
+pub use poll::{eventually, next_message, subscribe};
 pub use pulled::Pulled;
 pub use servers::{PrivateServers, shared_servers};
 pub use stored::{Holdings, StoredQuarantined, StoredSegment};

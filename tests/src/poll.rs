@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use async_nats::{Message, Subscriber};
 use futures_util::{FutureExt, StreamExt};
+use tidelog_runtime::broker::Broker;
 use tokio::time::{Instant, interval};
 
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -23,6 +24,16 @@ pub async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>)
         }
         assert!(Instant::now() < deadline, "waited {PATIENCE:?} in vain: {what}");
     }
+}
+
+/// Subscribes, and waits until the broker has taken the subscription: what is published from now on is seen.
+///
+/// # Panics
+/// When the broker does not take it.
+pub async fn subscribe(broker: &Broker, subject: String) -> Subscriber {
+    let subscription = broker.client().subscribe(subject).await.expect("a subscription");
+    eventually("the subscription is taken", async || broker.round_trip().await.then_some(())).await;
+    subscription
 }
 
 /// The next message of a subscription, with the same patience.

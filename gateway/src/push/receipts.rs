@@ -70,8 +70,7 @@ impl Pushes {
 
     async fn subscribe(&self, broker: &Broker) -> Option<async_nats::Subscriber> {
         let receipts = broker.client().subscribe(self.shared.subject.clone()).await;
-        let flushed = timeout(PAUSE_AFTER_ERROR, broker.client().flush()).await;
-        if receipts.is_err() || !matches!(flushed, Ok(Ok(()))) {
+        if receipts.is_err() || !broker.round_trip().await {
             tracing::warn!("receipts cannot be listened for just now");
         }
         receipts.ok()

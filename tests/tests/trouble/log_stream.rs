@@ -6,7 +6,7 @@ use futures_util::StreamExt;
 use serde_json::json;
 use tidelog_events::frame::{Decoder, SegmentHeader};
 use tidelog_events::id::SpaceId;
-use tidelog_tests::{Batch, World, event_id, eventually, next_message};
+use tidelog_tests::{Batch, World, event_id, eventually, next_message, subscribe};
 
 const BODY_BYTES_MAX: usize = 1 << 20;
 
@@ -81,8 +81,7 @@ async fn invariant_9_a_batch_of_nothing_but_duplicates_hints_at_the_head() {
     let batch = Batch::new("phone-1", 1, 5);
     world.push("ann", &batch).await.expect_committed(Some((1, 5)));
     let slot = SpaceId::new("ann").unwrap().slot();
-    let mut hints = world.broker.client().subscribe(world.broker.subjects().head(slot)).await.unwrap();
-    world.broker.client().flush().await.unwrap();
+    let mut hints = subscribe(&world.broker, world.broker.subjects().head(slot)).await;
     world.push("ann", &batch).await.expect_committed(None);
     let hint = next_message("a hint", &mut hints).await.headers.unwrap();
     assert_eq!(hint.get("Tidelog-Space").unwrap().as_str(), "ann");

@@ -2,7 +2,7 @@
 
 use futures_util::{StreamExt, stream};
 use serde_json::Value;
-use tidelog_tests::{Batch, History, PushMessage, World, WorldOptions, eventually, next_message};
+use tidelog_tests::{Batch, History, PushMessage, World, WorldOptions, eventually, next_message, subscribe};
 
 const DELAYED_MAX: usize = 1000;
 
@@ -62,8 +62,7 @@ async fn orphans_by_the_thousand_delay_nobody_else() {
 async fn invariant_10_orphans_beyond_the_limit_are_refused_at_once() {
     let world = world().await;
     let reply_to = format!("{}.orphans", world.broker.config().subject_prefix);
-    let mut replies = world.broker.client().subscribe(reply_to.clone()).await.unwrap();
-    world.broker.client().flush().await.unwrap();
+    let mut replies = subscribe(&world.broker, reply_to.clone()).await;
     let all = 3 * DELAYED_MAX;
     publish_orphans(&world, 0..all, &reply_to).await;
     let mut refused = Vec::new();

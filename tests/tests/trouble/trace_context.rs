@@ -2,7 +2,7 @@
 
 use tidelog_events::id::SpaceId;
 use tidelog_runtime::telemetry::{self, LogFormat, TelemetryConfig};
-use tidelog_tests::{Answer, Batch, World, WorldOptions, next_message};
+use tidelog_tests::{Answer, Batch, World, WorldOptions, next_message, subscribe};
 
 const TRACE_ID: &str = "0af7651916cd43dd8448eb211c80319c";
 const PARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
@@ -10,8 +10,7 @@ const PARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 /// The `traceparent` of the message that a push with these headers becomes.
 async fn pushed_with(world: &World, headers: &[(&str, &str)]) -> String {
     let slot = SpaceId::new("ann").unwrap().slot();
-    let mut messages = world.broker.client().subscribe(world.broker.subjects().push(slot)).await.unwrap();
-    world.broker.client().flush().await.unwrap();
+    let mut messages = subscribe(&world.broker, world.broker.subjects().push(slot)).await;
     let mut request = world.push_request(world.address, "ann", &Batch::new("phone-1", 1, 1));
     for (name, value) in headers {
         request = request.header(*name, *value);

@@ -4,7 +4,6 @@
 use std::time::Duration;
 
 use async_nats::{Message, Subscriber};
-use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::stream::select;
 use tidelog_events::frame::{LAST_HEADER, SPACE_HEADER};
@@ -14,8 +13,8 @@ use tokio::sync::watch;
 use tokio::task::AbortHandle;
 use tokio::time::{sleep, timeout};
 
-/// How long the broker may take over a subscription before it is asked again.
-const ECHO_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long it may take to hand two subscriptions to the connection.
+const SUBSCRIBE_TIMEOUT: Duration = Duration::from_secs(2);
 const PAUSE_AFTER_ERROR: Duration = Duration::from_millis(250);
 
 /// A slot that is listened to.
@@ -66,7 +65,7 @@ async fn subscribe(broker: &Broker, slot: u16) -> Option<[Subscriber; 2]> {
         let heads = client.subscribe(broker.subjects().head(slot)).await.ok()?;
         Some([segments, heads])
     };
-    timeout(ECHO_TIMEOUT, both).await.ok()?
+    timeout(SUBSCRIBE_TIMEOUT, both).await.ok()?
 }
 
 async fn listen(
@@ -84,7 +83,7 @@ async fn listen(
         }
     };
     let taken = async {
-        while !echo(broker).await {
+        while !broker.round_trip().await {
             sleep(PAUSE_AFTER_ERROR).await;
         }
         said.send_replace(true);
@@ -95,19 +94,6 @@ async fn listen(
         () = taken => {}
     }
     said.send_replace(false);
-}
-
-/// Whether the broker has taken all that we told it before. It works through a connection's commands in order, so
-/// a message to ourselves that comes back proves it; a flush would prove only that the commands have left.
-async fn echo(broker: &Broker) -> bool {
-    let client = broker.client();
-    let inbox = client.new_inbox();
-    let echoed = async {
-        let mut echo = client.subscribe(inbox.clone()).await.ok()?;
-        client.publish(inbox, Bytes::new()).await.ok()?;
-        echo.next().await
-    };
-    broker.is_connected() && matches!(timeout(ECHO_TIMEOUT, echoed).await, Ok(Some(_)))
 }
 
 /// The space and the position that a message tells of.

@@ -13,8 +13,10 @@ use std::time::Duration;
 
 use async_nats::jetstream;
 use async_nats::jetstream::context::ContextBuilder;
+use bytes::Bytes;
+use futures_util::StreamExt;
 use tokio::sync::{Mutex, Semaphore};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use connection::Link;
 pub use error::{BrokerError, PublishError};
@@ -27,6 +29,9 @@ const HEADER_RESERVE_BYTES: usize = 64 * 1024;
 
 /// Bound of one request to JetStream's API.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long a message to ourselves may take to come back.
+const ROUND_TRIP_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// A connection to the broker. Clones share it.
 #[derive(Clone)]
@@ -93,6 +98,21 @@ impl Broker {
     /// Whether the connection stands just now.
     pub fn is_connected(&self) -> bool {
         connection::stands(&self.shared.client)
+    }
+
+    /// Whether the broker has taken all that this connection told it before, subscriptions above all. It works
+    /// through a connection's commands in order, so a message to ourselves that comes back proves it; a flush would
+    /// prove only that the commands have left.
+    pub async fn round_trip(&self) -> bool {
+        let client = self.client();
+        let inbox = client.new_inbox();
+        let echoed = async {
+            let mut echo = client.subscribe(inbox.clone()).await.ok()?;
+            client.publish(inbox, Bytes::new()).await.ok()?;
+            echo.next().await
+        };
+        self.shared.link.wait_connected(client).await.is_ok()
+            && matches!(timeout(ROUND_TRIP_TIMEOUT, echoed).await, Ok(Some(_)))
     }
 
     /// Bytes of the largest payload that may be published: the broker's `max_payload` (1 MiB until it has told

@@ -5,24 +5,28 @@
 #![expect(clippy::expect_used, reason = "what the harness cannot do fails the test")]
 #![expect(clippy::needless_pass_by_value, reason = "builders read best with values")]
 
+mod answer;
 mod batch;
 mod history;
 mod ingest;
 mod message;
 mod metric;
+mod options;
 mod poll;
 mod pulled;
 mod servers;
 mod stored;
 mod world;
 
+pub use answer::Answer;
 pub use batch::{Batch, EventLine, event_id, frame};
 pub use history::History;
 pub use ingest::Ingest;
 pub use message::PushMessage;
 pub use metric::metric;
+pub use options::WorldOptions;
 pub use poll::{eventually, next_message, subscribe};
 pub use pulled::Pulled;
 pub use servers::{PrivateServers, shared_servers};
 pub use stored::{Holdings, StoredQuarantined, StoredSegment};
-pub use world::{Answer, SECRET, World, WorldOptions, token};
+pub use world::{SECRET, World, token};

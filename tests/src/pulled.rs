@@ -5,7 +5,8 @@ use tidelog_events::frame::{Decoder, PullItem, PullReader, SegmentHeader};
 use tidelog_events::id::Position;
 use tidelog_events::protocol::Hello;
 
-use crate::world::{Answer, World};
+use crate::answer::Answer;
+use crate::world::World;
 
 /// More than any answer decodes to.
 const DECODED_BYTES_MAX: usize = 64 << 20;

@@ -1,7 +1,6 @@
 //! One installation of Tidelog: migrated, with a gateway and as many ingests as a test asks for, all in this
 //! process, and an HTTP client that speaks to it as anyone from outside would.
 
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -13,17 +12,17 @@ use tempfile::TempDir;
 use tidelog_cli::token::{Access, Claims};
 use tidelog_gateway::{AuthConfig, GatewayConfig, Verifier};
 use tidelog_runtime::broker::Broker;
-use tidelog_runtime::config::{Config, Sources};
+use tidelog_runtime::config::Config;
 use tidelog_runtime::database;
 use tidelog_runtime::readiness::{Readiness, TOLERANCE};
 use tidelog_runtime::schema_watch::SchemaWatch;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
-use uuid::Uuid;
 
+use crate::answer::Answer;
 use crate::batch::Batch;
 use crate::ingest::Ingest;
-use crate::servers::{PrivateServers, shared_servers};
+use crate::options::WorldOptions;
 
 /// The secret of the worlds' tokens.
 pub const SECRET: &str = "a-secret-for-tests-of-32-bytes-or-more";
@@ -35,95 +34,6 @@ const TOKEN_HOURS: u64 = 1;
 /// Never with the tests' secret.
 pub fn token(user: &str) -> String {
     Claims::new(user, TOKEN_HOURS).sign(SECRET).expect("a token")
-}
-
-/// What a world is made of.
-pub struct WorldOptions<'a> {
-    ingests: usize,
-    servers: Option<&'a PrivateServers>,
-    environment: BTreeMap<String, String>,
-    schema: String,
-}
-
-impl Default for WorldOptions<'_> {
-    fn default() -> Self {
-        let schema = concat!(env!("CARGO_MANIFEST_DIR"), "/../config/fitness.yaml");
-        Self {
-            ingests: 1,
-            servers: None,
-            environment: BTreeMap::new(),
-            schema: std::fs::read_to_string(schema).expect("the example schema"),
-        }
-    }
-}
-
-impl<'a> WorldOptions<'a> {
-    /// With that many ingests at the start.
-    #[must_use]
-    pub fn ingests(mut self, ingests: usize) -> Self {
-        self.ingests = ingests;
-        self
-    }
-
-    /// On servers of its own.
-    #[must_use]
-    pub fn on(mut self, servers: &'a PrivateServers) -> Self {
-        self.servers = Some(servers);
-        self
-    }
-
-    /// With a key of the configuration, `section.key`, set.
-    #[must_use]
-    pub fn set(mut self, key: &str, value: impl ToString) -> Self {
-        let name = format!("TIDELOG__{}", key.to_uppercase().replace('.', "__"));
-        self.environment.insert(name, value.to_string());
-        self
-    }
-
-    /// With another schema than the example.
-    #[must_use]
-    pub fn schema(mut self, schema: &str) -> Self {
-        schema.clone_into(&mut self.schema);
-        self
-    }
-
-    /// Starts it.
-    ///
-    /// # Panics
-    /// When anything of it cannot be started.
-    pub async fn start(mut self) -> World {
-        let id = Uuid::new_v4().simple().to_string();
-        let database = format!("world_{id}");
-        let (nats_url, database_url) = if let Some(servers) = self.servers {
-            servers.postgres.create_database(&database).await.expect("a database");
-            (servers.nats.url(), servers.postgres.socket_url(&database))
-        } else {
-            let servers = shared_servers().await;
-            servers.create_database(&database).await.expect("a database");
-            (servers.nats_url(), servers.database_url(&database).expect("a URL"))
-        };
-        let folder = tempfile::tempdir().expect("a temporary folder");
-        let schema_file = folder.path().join("schema.yaml");
-        std::fs::write(&schema_file, &self.schema).expect("a schema file");
-        let defaults = [
-            ("TIDELOG__BROKER__URL", nats_url),
-            ("TIDELOG__BROKER__SUBJECT_PREFIX", format!("w{id}")),
-            ("TIDELOG__BROKER__STREAM_PREFIX", format!("W{id}_")),
-            ("TIDELOG__BROKER__PUSH_MAX_BYTES", (64 << 20).to_string()),
-            ("TIDELOG__BROKER__LOG_MAX_BYTES", (64 << 20).to_string()),
-            ("TIDELOG__DATABASE__URL", database_url),
-            ("TIDELOG__DATABASE__MAX_CONNECTIONS", "6".to_owned()),
-            ("TIDELOG__SCHEMA__FILE", schema_file.display().to_string()),
-            ("TIDELOG__SCHEMA__WATCH_INTERVAL_MS", "50".to_owned()),
-            ("TIDELOG__AUTH__HS256_SECRET", SECRET.to_owned()),
-        ];
-        for (name, value) in defaults {
-            self.environment.entry(name.to_owned()).or_insert(value);
-        }
-        let config =
-            Config::load(&Sources { file: None, environment: self.environment }).expect("a configuration");
-        World::start(config, folder, schema_file, self.ingests).await
-    }
 }
 
 /// An installation, up and running. Dropping it stops it.
@@ -150,7 +60,7 @@ impl World {
         WorldOptions::default().start().await
     }
 
-    async fn start(config: Config, folder: TempDir, schema_file: PathBuf, ingests: usize) -> Self {
+    pub(crate) async fn start(config: Config, folder: TempDir, schema_file: PathBuf, ingests: usize) -> Self {
         let pool = connect(&config);
         tidelog_store::migrate(&pool).await.expect("migrations");
         let broker = connect_broker(&config, "world").await;
@@ -286,9 +196,7 @@ impl World {
         let head = sqlx::query_scalar("SELECT head FROM spaces WHERE space_id = $1").bind(space);
         head.fetch_optional(&self.pool).await.expect("an answer").unwrap_or(0)
     }
-}
 
-impl World {
     /// Waits until so many sessions of the world's database wait for a lock.
     pub async fn waits_for_locks(&self, sessions: i64) {
         let waiting = "SELECT count(*) FROM pg_stat_activity
@@ -304,84 +212,6 @@ impl World {
 impl Drop for World {
     fn drop(&mut self) {
         self.shutdown.cancel();
-    }
-}
-
-/// An answer of the gateway.
-#[derive(Debug)]
-pub struct Answer {
-    /// The status.
-    pub status: StatusCode,
-    /// The headers.
-    pub headers: reqwest::header::HeaderMap,
-    /// The body.
-    pub body: Vec<u8>,
-    /// The body as JSON; null where it is none.
-    pub json: Value,
-}
-
-impl Answer {
-    /// Sends the request.
-    ///
-    /// # Panics
-    /// When there is no answer.
-    pub async fn of(request: RequestBuilder) -> Self {
-        Self::try_of(request).await.expect("an answer")
-    }
-
-    /// Sends the request, which may fail.
-    pub async fn try_of(request: RequestBuilder) -> reqwest::Result<Self> {
-        let response = request.send().await?;
-        let (status, headers) = (response.status(), response.headers().clone());
-        let body = response.bytes().await?.to_vec();
-        let json = serde_json::from_slice(&body).unwrap_or_default();
-        Ok(Self { status, headers, body, json })
-    }
-
-    /// Asserts the status, and shows the body where it is another.
-    ///
-    /// # Panics
-    /// When it is another.
-    pub fn expect(&self, status: u16) -> &Self {
-        assert_eq!(self.status.as_u16(), status, "{}", String::from_utf8_lossy(&self.body));
-        self
-    }
-
-    /// Asserts that the request was refused with that status and code, as a problem that names both.
-    ///
-    /// # Panics
-    /// When it was not.
-    pub fn expect_refusal(&self, status: u16, code: &str) -> &Self {
-        self.expect(status);
-        assert_eq!(self.json["code"], code, "{}", self.json);
-        assert_eq!(self.json["status"], status);
-        assert_eq!(self.headers["content-type"], "application/problem+json");
-        self
-    }
-
-    /// Asserts that a push was committed at those positions; none for a push that appended nothing.
-    ///
-    /// # Panics
-    /// When it was not.
-    pub fn expect_committed(&self, positions: Option<(u64, u64)>) -> &Self {
-        self.expect(200);
-        assert_eq!(self.json["committed"], true);
-        assert_eq!(self.json["first"], json!(positions.map(|(first, _)| first)), "{}", self.json);
-        assert_eq!(self.json["last"], json!(positions.map(|(_, last)| last)), "{}", self.json);
-        self
-    }
-
-    /// The receipts as (sequence, status, code).
-    pub fn receipts(&self) -> Vec<(u64, String, Option<String>)> {
-        let receipts = self.json["receipts"].as_array().cloned().unwrap_or_default();
-        let text = |value: &Value| value.as_str().map(str::to_owned);
-        receipts
-            .iter()
-            .map(|receipt| {
-                let sequence = receipt["deviceSequence"].as_u64().unwrap_or_default();
-                (sequence, text(&receipt["status"]).unwrap_or_default(), text(&receipt["code"]))
-            })
-            .collect()
     }
 }
 

@@ -1,0 +1,98 @@
+//! What a test asks of its world: servers, services, configuration, schema.
+
+use std::collections::BTreeMap;
+
+use tidelog_runtime::config::{Config, Sources};
+use uuid::Uuid;
+
+use crate::servers::{PrivateServers, shared_servers};
+use crate::world::{SECRET, World};
+
+/// What a world is made of.
+pub struct WorldOptions<'a> {
+    ingests: usize,
+    servers: Option<&'a PrivateServers>,
+    environment: BTreeMap<String, String>,
+    schema: String,
+}
+
+impl Default for WorldOptions<'_> {
+    fn default() -> Self {
+        let schema = concat!(env!("CARGO_MANIFEST_DIR"), "/../config/fitness.yaml");
+        Self {
+            ingests: 1,
+            servers: None,
+            environment: BTreeMap::new(),
+            schema: std::fs::read_to_string(schema).expect("the example schema"),
+        }
+    }
+}
+
+impl<'a> WorldOptions<'a> {
+    /// With that many ingests at the start.
+    #[must_use]
+    pub fn ingests(mut self, ingests: usize) -> Self {
+        self.ingests = ingests;
+        self
+    }
+
+    /// On servers of its own.
+    #[must_use]
+    pub fn on(mut self, servers: &'a PrivateServers) -> Self {
+        self.servers = Some(servers);
+        self
+    }
+
+    /// With a key of the configuration, `section.key`, set.
+    #[must_use]
+    pub fn set(mut self, key: &str, value: impl ToString) -> Self {
+        let name = format!("TIDELOG__{}", key.to_uppercase().replace('.', "__"));
+        self.environment.insert(name, value.to_string());
+        self
+    }
+
+    /// With another schema than the example.
+    #[must_use]
+    pub fn schema(mut self, schema: &str) -> Self {
+        schema.clone_into(&mut self.schema);
+        self
+    }
+
+    /// Starts it.
+    ///
+    /// # Panics
+    /// When anything of it cannot be started.
+    pub async fn start(mut self) -> World {
+        let id = Uuid::new_v4().simple().to_string();
+        let database = format!("world_{id}");
+        let (nats_url, database_url) = if let Some(servers) = self.servers {
+            servers.postgres.create_database(&database).await.expect("a database");
+            (servers.nats.url(), servers.postgres.socket_url(&database))
+        } else {
+            let servers = shared_servers().await;
+            servers.create_database(&database).await.expect("a database");
+            (servers.nats_url(), servers.database_url(&database).expect("a URL"))
+        };
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let schema_file = folder.path().join("schema.yaml");
+        std::fs::write(&schema_file, &self.schema).expect("a schema file");
+        let defaults = [
+            ("TIDELOG__BROKER__URL", nats_url),
+            ("TIDELOG__BROKER__SUBJECT_PREFIX", format!("w{id}")),
+            ("TIDELOG__BROKER__STREAM_PREFIX", format!("W{id}_")),
+            ("TIDELOG__BROKER__PUSH_MAX_BYTES", (64 << 20).to_string()),
+            ("TIDELOG__BROKER__LOG_MAX_BYTES", (64 << 20).to_string()),
+            ("TIDELOG__DATABASE__URL", database_url),
+            ("TIDELOG__DATABASE__MAX_CONNECTIONS", "6".to_owned()),
+            ("TIDELOG__SCHEMA__FILE", schema_file.display().to_string()),
+            ("TIDELOG__SCHEMA__WATCH_INTERVAL_MS", "50".to_owned()),
+            ("TIDELOG__AUTH__HS256_SECRET", SECRET.to_owned()),
+        ];
+        for (name, value) in defaults {
+            self.environment.entry(name.to_owned()).or_insert(value);
+        }
+        let config =
+            Config::load(&Sources { file: None, environment: self.environment }).expect("a configuration");
+        World::start(config, folder, schema_file, self.ingests).await
+    }
+}

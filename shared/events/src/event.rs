@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 
 use crate::code::Fault;
@@ -33,9 +33,14 @@ pub struct Event<'a> {
     pub timestamp: Stamp,
     /// The last event that the device had seen: a hint for people.
     pub last_seen_event_id: Option<EventId>,
-    /// The payload as it stands in the line.
-    #[serde(borrow)]
+    /// The payload as it stands in the line, `null` too.
+    #[serde(borrow, default, deserialize_with = "present")]
     pub payload: Option<&'a RawValue>,
+}
+
+/// A member that is there, whatever it holds: serde takes a `null` for a member that is not.
+fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<&'de RawValue>, D::Error> {
+    <&RawValue>::deserialize(deserializer).map(Some)
 }
 
 /// An event line that yields its identity, with what the schema says of the rest.

@@ -5,6 +5,7 @@ pub mod admit;
 pub mod clock;
 pub mod code;
 pub mod event;
+pub mod fold;
 pub mod frame;
 pub mod id;
 pub mod json;

@@ -10,12 +10,14 @@ use tidelog_events::frame::{Encoder, FIRST_HEADER, LAST_HEADER, SPACE_HEADER};
 use tidelog_events::id::{Position, SpaceId};
 use tidelog_events::protocol::Receipt;
 use tidelog_runtime::broker::Broker;
+use tidelog_runtime::failpoint::{self, Failpoint};
 use tidelog_runtime::telemetry;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tracing::Span;
 
 use crate::commit::Appended;
+use crate::news::News;
 
 /// Segments in flight to LOG at once. They are sent in order; only their acknowledgements overlap.
 const IN_FLIGHT: usize = 64;
@@ -43,8 +45,29 @@ impl Announcer {
         Self { broker, encoder, log }
     }
 
+    /// Tells the news of a round: those who wait for an answer first. Segments are only queued for LOG, which never
+    /// delays an answer or an acknowledgement.
+    pub(crate) async fn announce(&mut self, news: News) {
+        self.receipts(news.receipts).await;
+        if failpoint::is_armed(Failpoint::IngestAfterReceipts) {
+            // Publishing only queues: the receipts must have left before this process does.
+            self.broker.round_trip().await;
+        }
+        failpoint::reach(Failpoint::IngestAfterReceipts);
+        let mut queued = false;
+        for (appended, span) in &news.segments {
+            queued |= self.segment(appended, span);
+        }
+        for (space, head) in &news.heads {
+            hint_head(&self.broker, space, *head).await;
+        }
+        if queued {
+            failpoint::hold(Failpoint::IngestAfterLog).await;
+        }
+    }
+
     /// Sends receipts, as few messages a gateway as their size allows.
-    pub(crate) async fn receipts(&self, receipts: BTreeMap<String, Vec<Receipt>>) {
+    async fn receipts(&self, receipts: BTreeMap<String, Vec<Receipt>>) {
         let most = self.broker.largest_frame().min(RECEIPTS_BYTES_MAX);
         for (reply_to, receipts) in receipts {
             for payload in in_pieces(&receipts, most) {
@@ -53,12 +76,15 @@ impl Announcer {
         }
     }
 
-    /// Queues a segment for LOG, with the trace context of the push that brought it. A full queue drops it: the
-    /// projector and the live readers sweep.
-    pub(crate) fn segment(&mut self, appended: &Appended, span: &Span) {
+    /// Queues a segment for LOG, with the trace context of the push that brought it. A full queue drops it, and
+    /// says false: the projector and the live readers sweep.
+    fn segment(&mut self, appended: &Appended, span: &Span) -> bool {
         let header_frame = match appended.header.frame(&mut self.encoder) {
             Ok(frame) => frame,
-            Err(error) => return tracing::error!(%error, "a segment header cannot be written"),
+            Err(error) => {
+                tracing::error!(%error, "a segment header cannot be written");
+                return false;
+            }
         };
         let mut payload = header_frame;
         payload.extend_from_slice(&appended.frame);
@@ -66,15 +92,11 @@ impl Announcer {
         headers.insert(FIRST_HEADER, appended.header.first.to_string());
         telemetry::inject(span, &mut headers);
         let message = LogMessage { slot: appended.space.slot(), headers, payload: payload.into() };
-        if self.log.try_send(message).is_err() {
+        let queued = self.log.try_send(message).is_ok();
+        if !queued {
             metrics::counter!("tidelog_ingest_log_dropped_total").increment(1);
         }
-    }
-
-    /// As [`hint_head`]. For batches of nothing but duplicates: the segment that they repeat may never have been
-    /// announced.
-    pub(crate) async fn head(&self, space: &SpaceId, head: Position) {
-        hint_head(&self.broker, space, head).await;
+        queued
     }
 }
 
@@ -126,6 +148,7 @@ pub(crate) async fn publish_log(broker: Broker, queue: mpsc::Receiver<LogMessage
             metrics::counter!("tidelog_ingest_log_dropped_total").increment(1);
             tracing::debug!(%error, "a segment was not announced; its readers will sweep");
         }
+        failpoint::reach(Failpoint::IngestAfterLog);
     }
 }
 

@@ -10,6 +10,7 @@ mod gaps;
 mod incarnation;
 mod incoming;
 mod intake;
+mod news;
 mod persistence;
 mod poison;
 mod readers;

@@ -1,12 +1,9 @@
 //! The loop at the heart of ingest: gathers batches, commits them together, and settles each. Batches of spaces
 //! that another replica has locked, and batches that came too early, are kept for a later round.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
-use tidelog_events::code::Refusal;
-use tidelog_events::id::Sequence;
-use tidelog_events::protocol::{Outcome, Receipt};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
@@ -16,6 +13,7 @@ use crate::commit::{CommitError, Disposition};
 use crate::config::IngestConfig;
 use crate::gaps::Gaps;
 use crate::incoming::{Incoming, give_back};
+use crate::news::News;
 use crate::persistence::Persistence;
 use crate::poison;
 use crate::room::Held;
@@ -123,8 +121,9 @@ impl Worker {
         }
     }
 
+    /// Announces what was committed, acknowledges it, and keeps what was not.
     async fn distribute(&mut self, round: Vec<Incoming>, dispositions: Vec<Disposition>) {
-        let mut receipts: BTreeMap<String, Vec<Receipt>> = BTreeMap::new();
+        let mut news = News::default();
         let mut moved = BTreeSet::new();
         let mut settled = Vec::with_capacity(round.len());
         for (incoming, disposition) in round.into_iter().zip(dispositions) {
@@ -132,28 +131,21 @@ impl Worker {
                 Disposition::Locked => self.locked.push(incoming),
                 Disposition::Gap { expected } => {
                     if let Err(too_late) = self.gaps.delay(incoming, Instant::now()) {
-                        note(&mut receipts, &too_late, gap(expected));
+                        news.gap(&too_late, expected);
                         settled.push(*too_late);
                     }
                 }
                 Disposition::Settled { outcome, appended } => {
-                    count(&outcome);
-                    tracing::debug!(parent: &incoming.span, ?outcome, "settled");
+                    news.settled(&incoming, outcome, appended);
                     let header = &incoming.batch.header;
-                    if let Some(appended) = &appended {
-                        self.announcer.segment(appended, &incoming.span);
-                    } else if let Outcome::Committed(committed) = &outcome {
-                        self.announcer.head(&header.space, committed.head).await;
-                    }
                     if let Some(device) = &header.device_id {
                         moved.insert((header.space.clone(), device.clone()));
                     }
-                    note(&mut receipts, &incoming, outcome);
                     settled.push(incoming);
                 }
             }
         }
-        self.announcer.receipts(receipts).await;
+        self.announcer.announce(news).await;
         for incoming in &settled {
             self.gaps.settled(incoming);
             incoming.acknowledge().await;
@@ -184,11 +176,9 @@ impl Worker {
 
     /// A batch that can only be kept whole; its sender is told that it was not taken.
     async fn keep(&mut self, incoming: &Incoming, reason: &(dyn std::error::Error + Sync)) {
-        let detail = "the service cannot take this batch; it keeps a copy for its operators".to_owned();
-        let outcome = Outcome::Refused { code: Refusal::Internal, detail, expected: None };
-        let mut receipts = BTreeMap::new();
-        note(&mut receipts, incoming, outcome);
-        self.announcer.receipts(receipts).await;
+        let mut news = News::default();
+        news.kept(incoming);
+        self.announcer.announce(news).await;
         self.gaps.settled(incoming);
         poison::keep(&self.persistence.pool, incoming.message(), reason).await;
     }
@@ -214,32 +204,6 @@ fn in_measure<T>(
         }
     }
     rounds
-}
-
-fn note(receipts: &mut BTreeMap<String, Vec<Receipt>>, incoming: &Incoming, outcome: Outcome) {
-    let header = &incoming.batch.header;
-    receipts.entry(header.reply_to.clone()).or_default().push(Receipt { push_id: header.push_id, outcome });
-}
-
-fn gap(expected: Sequence) -> Outcome {
-    metrics::counter!("tidelog_ingest_batches_total", "outcome" => Refusal::SequenceGap.as_str())
-        .increment(1);
-    let detail = format!("the device's next event must have sequence {expected}");
-    Outcome::Refused { code: Refusal::SequenceGap, detail, expected: Some(expected) }
-}
-
-fn count(outcome: &Outcome) {
-    let label = match outcome {
-        Outcome::Committed(committed) => match (committed.first, committed.last) {
-            (Some(first), Some(last)) => {
-                metrics::counter!("tidelog_ingest_events_total").increment(last.0 + 1 - first.0);
-                "appended"
-            }
-            _ => "nothing-new",
-        },
-        Outcome::Refused { code, .. } => code.as_str(),
-    };
-    metrics::counter!("tidelog_ingest_batches_total", "outcome" => label).increment(1);
 }
 
 #[cfg(test)]

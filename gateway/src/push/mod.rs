@@ -18,6 +18,7 @@ use tidelog_events::protocol::{Outcome, PushAnswer};
 use tidelog_runtime::broker::Broker;
 use tidelog_runtime::clock::utc_now;
 use tidelog_runtime::config::LimitsConfig;
+use tidelog_runtime::failpoint::{self, Failpoint};
 use tidelog_runtime::metrics::{Metric, MetricKind};
 use tokio::time::Instant;
 
@@ -101,6 +102,7 @@ pub async fn push_batch(
 
     let waiting = pushes.expect_receipt();
     publish::publish(&broker, &writer.space, batch.into_message(&waiting)).await?;
+    failpoint::reach(Failpoint::GatewayAfterPublish);
     drop(place);
     let outcome = waiting.receipt(config.commit_wait()).await;
     answer(outcome, started)

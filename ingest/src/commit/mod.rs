@@ -13,6 +13,7 @@ use std::time::Duration;
 use sqlx::PgPool;
 use tidelog_events::frame::{Decoder, Encoder, FrameError};
 use tidelog_events::id::SpaceId;
+use tidelog_runtime::failpoint::{self, Failpoint};
 use tidelog_store::{devices, erasures, quarantine, segments, spaces};
 use tokio::time::timeout;
 
@@ -85,7 +86,9 @@ impl Committer {
         facts.look_up_overlaps(&mut transaction, &plan, &mut self.decoder).await?;
         plan.place(&mut facts, &mut self.encoder)?;
         write(&mut transaction, &plan, &facts).await?;
+        failpoint::reach(Failpoint::IngestBeforeCommit);
         transaction.commit().await?;
+        failpoint::reach(Failpoint::IngestAfterCommit);
         Ok(plan.into_dispositions())
     }
 

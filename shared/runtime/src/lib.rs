@@ -5,6 +5,7 @@ pub mod broker;
 pub mod clock;
 pub mod config;
 pub mod database;
+pub mod failpoint;
 pub mod metrics;
 pub mod operations;
 pub mod readiness;

@@ -28,7 +28,7 @@ pub struct Sources {
 }
 
 impl Sources {
-    /// Reads the environment of this process: the only place that does.
+    /// Reads the environment of this process: the only place that does so for configuration.
     pub fn from_process() -> Self {
         let environment = std::env::vars_os()
             .filter_map(|(name, value)| {

@@ -19,7 +19,7 @@ help:
 
 up:
 	@echo "building tidelog and its services in release (minutes the first time, seconds later)"
-	cargo build --release -p tidelog-cli -p tidelog-gateway -p tidelog-ingest
+	cargo build --release -p tidelog-cli -p tidelog-gateway -p tidelog-ingest -p tidelog-projector
 	@exec $(TARGET)/release/tidelog up $(if $(FRESH),--fresh)
 
 test: $(DENY)

@@ -2,6 +2,7 @@
 
 pub mod local;
 pub mod migrate;
+pub mod projector;
 pub mod replay;
 pub mod schema;
 pub mod stack_file;

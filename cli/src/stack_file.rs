@@ -27,6 +27,8 @@ pub struct StackFile {
     pub nats_url: String,
     /// PostgreSQL, over TCP.
     pub database_url: String,
+    /// The app's schema.
+    pub schema_file: String,
     /// The secret of HS256 tokens.
     pub jwt_secret: String,
     /// A token of the demo user.
@@ -85,6 +87,7 @@ mod tests {
             operations_urls: [("ingest".to_owned(), "http://127.0.0.1:2".to_owned())].into(),
             nats_url: "nats://127.0.0.1:3".into(),
             database_url: "postgresql://tidelog@127.0.0.1:4/tidelog".into(),
+            schema_file: "/app/schema.yaml".into(),
             jwt_secret: "secret".into(),
             token: "a.b.c".into(),
             admin_token: "d.e.f".into(),
@@ -95,9 +98,16 @@ mod tests {
         assert_eq!(StackFile::read(&file).unwrap(), stack);
         let json: serde_json::Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
         let keys: Vec<_> = json.as_object().unwrap().keys().map(String::as_str).collect();
-        for key in
-            ["gatewayUrl", "operationsUrls", "natsUrl", "databaseUrl", "jwtSecret", "adminToken", "pids"]
-        {
+        for key in [
+            "gatewayUrl",
+            "operationsUrls",
+            "natsUrl",
+            "databaseUrl",
+            "schemaFile",
+            "jwtSecret",
+            "adminToken",
+            "pids",
+        ] {
             assert!(keys.contains(&key), "{key} is missing");
         }
     }

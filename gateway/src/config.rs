@@ -20,10 +20,14 @@ pub struct GatewayConfig {
     pub body_timeout_ms: u64,
     /// Bytes of push bodies in work at once.
     pub in_flight_bytes: usize,
-    /// Stored bytes of one pull answer.
+    /// Stored bytes of one pull answer, and of one page of entities.
     pub pull_bytes: u64,
     /// Requests that may wait for news at once.
     pub waiting_pulls: usize,
+    /// How long a read waits for the projector.
+    pub at_least_wait_ms: u64,
+    /// Requests that may wait for the projector at once.
+    pub waiting_reads: usize,
     /// How long stopping may take.
     pub drain_seconds: u64,
 }
@@ -32,6 +36,11 @@ impl GatewayConfig {
     /// How long a push waits for its receipt.
     pub fn commit_wait(&self) -> Duration {
         Duration::from_millis(self.commit_wait_ms)
+    }
+
+    /// How long a read waits for the projector.
+    pub fn at_least_wait(&self) -> Duration {
+        Duration::from_millis(self.at_least_wait_ms)
     }
 
     /// How long a body may take to arrive.

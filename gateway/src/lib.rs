@@ -5,6 +5,7 @@ mod auth;
 mod codecs;
 mod config;
 mod devices;
+mod entities;
 mod problem;
 mod pull;
 mod push;
@@ -43,7 +44,7 @@ const OWN_METRICS: &[Metric] =
 
 /// The metrics of this service.
 pub fn metrics() -> impl Iterator<Item = Metric> {
-    [OWN_METRICS, push::METRICS, pull::METRICS].concat().into_iter()
+    [OWN_METRICS, push::METRICS, pull::METRICS, entities::METRICS].concat().into_iter()
 }
 
 /// What the gateway works with.
@@ -78,6 +79,7 @@ pub async fn run(listener: TcpListener, deps: Deps, shutdown: CancellationToken)
     tokio::spawn(check(readiness, pool.clone(), broker.clone(), stopped.clone()));
     let state = AppState {
         waiting: pull::Waiting::new(broker.clone(), pool.clone(), config.waiting_pulls, shutdown.clone()),
+        waiting_reads: entities::WaitingReads::new(pool.clone(), &config, shutdown.clone()),
         pool,
         broker,
         verifier,

@@ -22,16 +22,20 @@ use utoipa_axum::routes;
 use crate::auth::AdminReader;
 use crate::problem::Problem;
 use crate::state::AppState;
-use crate::{devices, pull, push, schema};
+use crate::{devices, entities, pull, push, schema};
 
 #[derive(OpenApi)]
 #[openapi(
     info(
         title = "Tidelog",
-        description = "Push events, pull the log. Errors are RFC 9457 problem details with a stable `code`.",
+        description = "Push events, pull the log, read what it folds into. Errors are RFC 9457 problem details with a stable `code`.",
         license(name = "MIT OR Apache-2.0", identifier = "MIT OR Apache-2.0")
     ),
-    tags((name = "log", description = "The log of a space"), (name = "schema", description = "The app's schema")),
+    tags(
+        (name = "log", description = "The log of a space"),
+        (name = "entities", description = "What the events of a space fold into"),
+        (name = "schema", description = "The app's schema")
+    ),
     modifiers(&TokenScheme)
 )]
 struct Api;
@@ -53,6 +57,8 @@ fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(push::push_batch))
         .routes(routes!(pull::pull_log))
         .routes(routes!(devices::device_events))
+        .routes(routes!(entities::list_entities))
+        .routes(routes!(entities::one_entity))
         .routes(routes!(schema::schema))
 }
 

@@ -10,6 +10,7 @@ use tidelog_runtime::config::LimitsConfig;
 use crate::auth::Verifier;
 use crate::codecs::Codecs;
 use crate::config::GatewayConfig;
+use crate::entities::WaitingReads;
 use crate::pull::Waiting;
 use crate::push::Pushes;
 use crate::schema::CurrentSchema;
@@ -35,4 +36,6 @@ pub struct AppState {
     pub pushes: Pushes,
     /// Pulls that wait for news.
     pub waiting: Waiting,
+    /// Reads that wait for the projector.
+    pub waiting_reads: WaitingReads,
 }

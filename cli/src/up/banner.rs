@@ -23,6 +23,7 @@ pub(super) fn print(stack: &StackFile, took: Duration) {
     println!("{}\n  {}", heading("An admin token"), stack.admin_token);
     println!("\n{}\n{}", heading("Record an event"), push_command(stack));
     println!("{}\n{}", heading("Read the log"), pull_command(stack));
+    println!("{}\n{}", heading("Read what it amounts to"), entity_command(stack));
     println!(
         "\nCtrl-C stops everything. The data stays for the next time; `make up FRESH=1` starts empty.\n"
     );
@@ -51,6 +52,13 @@ fn push_command(stack: &StackFile) -> String {
 fn pull_command(stack: &StackFile) -> String {
     format!(
         "  curl -sS '{}/v1/spaces/me/log?after=0' -H 'Authorization: Bearer {}' -H 'Accept: application/json'",
+        stack.gateway_url, stack.token
+    )
+}
+
+fn entity_command(stack: &StackFile) -> String {
+    format!(
+        "  curl -sS {}/v1/spaces/me/entities/workout/w-curl-1 -H 'Authorization: Bearer {}'",
         stack.gateway_url, stack.token
     )
 }

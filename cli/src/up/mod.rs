@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use crate::local::Given;
 use crate::terminal::say;
 use folder::Folder;
-use stack::Stack;
+use stack::{Replicas, Stack};
 
 /// Options of `tidelog up`.
 #[derive(Debug, clap::Args)]
@@ -33,6 +33,9 @@ pub struct UpOptions {
     /// How many replicas of ingest
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=16))]
     ingests: u16,
+    /// How many replicas of the projector
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=16))]
+    projectors: u16,
 }
 
 /// Runs the stack until Ctrl-C or SIGTERM.
@@ -42,7 +45,8 @@ pub async fn run(options: UpOptions) -> Result<()> {
     let folder = Folder::take(options.fresh).await?;
     let stop = stop_on_signals()?;
 
-    let start = Stack::start(&folder, given, options.config.as_deref(), options.ingests);
+    let replicas = Replicas { ingests: options.ingests, projectors: options.projectors };
+    let start = Stack::start(&folder, given, options.config.as_deref(), replicas);
     let mut stack = tokio::select! {
         stack = start => stack?,
         () = stop.cancelled() => {

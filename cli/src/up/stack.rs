@@ -33,9 +33,9 @@ impl Stack {
         folder: &Folder,
         given: Given,
         config: Option<&Path>,
-        ingests: u16,
+        replicas: Replicas,
     ) -> Result<Self> {
-        let (gateway, ingest) = (program("tidelog-gateway")?, program("tidelog-ingest")?);
+        let programs = Programs::find()?;
         let mut sources = common_sources(config)?;
         let mut kept = Kept::read(folder.path());
         let servers = Servers::start(folder, given, &mut kept).await?;
@@ -43,11 +43,16 @@ impl Stack {
         say("tidelog", "bringing tables and streams to this version");
         migrate::run(&sources).await?;
 
-        let mut services = Vec::new();
-        let (service, gateway_url) = gateway_service(folder, &sources, &mut kept, gateway)?;
-        services.push(service);
-        for number in 1..=ingests {
-            services.push(ingest_service(folder, &sources, &mut kept, ingest.clone(), number)?);
+        let (gateway, gateway_url) = gateway_service(folder, &sources, &mut kept, programs.gateway)?;
+        let mut services = vec![gateway];
+        let numbered = [
+            ("ingest", programs.ingest, replicas.ingests),
+            ("projector", programs.projector, replicas.projectors),
+        ];
+        for (name, program, count) in numbered {
+            for number in 1..=count {
+                services.push(replica(folder, &sources, &mut kept, &program, name, number)?);
+            }
         }
         kept.write()?;
         say("tidelog", "starting the services");
@@ -63,6 +68,29 @@ impl Stack {
             }
         }
         Ok(Self { file, children })
+    }
+}
+
+/// How many replicas of each service that may have several.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Replicas {
+    pub(super) ingests: u16,
+    pub(super) projectors: u16,
+}
+
+struct Programs {
+    gateway: PathBuf,
+    ingest: PathBuf,
+    projector: PathBuf,
+}
+
+impl Programs {
+    fn find() -> Result<Self> {
+        Ok(Self {
+            gateway: program("tidelog-gateway")?,
+            ingest: program("tidelog-ingest")?,
+            projector: program("tidelog-projector")?,
+        })
     }
 }
 
@@ -163,15 +191,18 @@ fn gateway_service(
     Ok((service, format!("http://{}", listen.replace("0.0.0.0", "127.0.0.1"))))
 }
 
-fn ingest_service(
+/// The first replica has the service's name as its role, the others a number behind it.
+fn replica(
     folder: &Folder,
     sources: &Sources,
     kept: &mut Kept,
-    program: PathBuf,
+    program: &Path,
+    name: &str,
     number: u16,
 ) -> Result<Service> {
-    let role = if number == 1 { "ingest".to_owned() } else { format!("ingest-{number}") };
-    new_service(folder, sources, kept, program, &role, "TIDELOG__INGEST__OPERATIONS_LISTEN")
+    let role = if number == 1 { name.to_owned() } else { format!("{name}-{number}") };
+    let variable = format!("TIDELOG__{}__OPERATIONS_LISTEN", name.to_uppercase());
+    new_service(folder, sources, kept, program.to_owned(), &role, &variable)
 }
 
 fn new_service(
@@ -208,7 +239,9 @@ fn describe(
     let demo = Claims::new(DEMO_USER, TOKEN_HOURS).with_space(DEMO_USER, Access::Rw);
     let admin = Claims::new("admin", TOKEN_HOURS).with_admin();
     let operations = services.iter().map(|service| (service.role.clone(), service.operations_url.clone()));
+    let schema: SchemaConfig = Config::load(sources)?.section("schema")?;
     Ok(StackFile {
+        schema_file: schema.file.canonicalize()?.display().to_string(),
         admin_url: gateway_url.clone(),
         gateway_url,
         operations_urls: operations.collect(),

@@ -72,6 +72,8 @@ codes!(
         Internal = "internal",
         /// 503: the service has no room just now.
         Overloaded = "overloaded",
+        /// 504: what was read is not yet folded through the position that the caller asked for.
+        ProjectionBehind = "projection-behind",
     }
 );
 
@@ -99,6 +101,7 @@ impl Refusal {
             Self::RateLimited => 429,
             Self::Internal => 500,
             Self::Overloaded => 503,
+            Self::ProjectionBehind => 504,
         }
     }
 }

@@ -23,3 +23,9 @@ pub const DEFAULT_PULL_EVENTS: u64 = 1000;
 pub const MAX_WAIT_SECONDS: u64 = 60;
 /// Quarantined events that a hello lists.
 pub const MAX_HELLO_QUARANTINED: usize = 100;
+/// Entities of one page, when the caller asks for more.
+pub const MAX_READ_ENTITIES: u64 = 1000;
+/// Entities of one page, when the caller does not say.
+pub const DEFAULT_READ_ENTITIES: u64 = 100;
+/// Conditions of one read of entities.
+pub const MAX_CONDITIONS: usize = 16;

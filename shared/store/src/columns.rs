@@ -36,3 +36,10 @@ pub(crate) fn position(row: &PgRow, column: &str) -> sqlx::Result<Position> {
 pub(crate) fn sequence(row: &PgRow, column: &str) -> sqlx::Result<Sequence> {
     row.try_get(column).map(Sequence::from_i64)
 }
+
+/// A `bigint` column as a schema version.
+pub(crate) fn version(row: &PgRow, column: &str) -> sqlx::Result<u32> {
+    let number: i64 = row.try_get(column)?;
+    u32::try_from(number)
+        .map_err(|error| sqlx::Error::ColumnDecode { index: column.to_owned(), source: Box::new(error) })
+}

@@ -3,11 +3,16 @@
 
 mod columns;
 pub mod devices;
+pub mod entities;
+pub mod entity_keys;
 pub mod erasures;
 pub mod incarnation;
+pub mod projections;
 pub mod quarantine;
 pub mod quarantined_messages;
+pub mod rebuilds;
 pub mod segments;
+pub mod skipped_events;
 pub mod spaces;
 
 use sqlx::PgPool;

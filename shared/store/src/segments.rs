@@ -155,6 +155,44 @@ pub async fn behind(
     rows.iter().map(segment).collect()
 }
 
+/// The segments behind the cursors of several spaces, each space's in order: as many as hold `bytes` stored bytes, at
+/// most `segments`, and at least one if there is any. Every space gets its first before any gets its second. A space's
+/// first may begin at or before its cursor.
+pub async fn behind_each(
+    connection: &mut PgConnection,
+    cursors: &[(&SpaceId, Position)],
+    segments: i64,
+    bytes: i64,
+) -> sqlx::Result<Vec<(SpaceId, Segment)>> {
+    let rows = sqlx::query(
+        "WITH candidates AS (
+             SELECT next.space_id, next.last, next.bytes, next.nth
+             FROM unnest($1::text[], $2::bigint[]) AS wanted (space_id, after)
+             CROSS JOIN LATERAL (
+                 SELECT space_id, last, octet_length(frame) AS bytes, row_number() OVER (ORDER BY last) AS nth
+                 FROM segments
+                 WHERE segments.space_id = wanted.space_id AND last > wanted.after
+                 ORDER BY last LIMIT $3
+             ) AS next
+         ), counted AS (
+             SELECT space_id, last, sum(bytes) OVER turn - bytes AS bytes_before, row_number() OVER turn AS turn
+             FROM candidates WINDOW turn AS (ORDER BY nth, space_id)
+         )
+         SELECT segments.space_id, first, last, device_id, user_id, released, batches, frame,
+                (extract(epoch FROM received_at) * 1000)::bigint AS received_ms
+         FROM counted JOIN segments USING (space_id, last)
+         WHERE turn = 1 OR (turn <= $3 AND bytes_before < $4)
+         ORDER BY segments.space_id, last",
+    )
+    .bind(cursors.iter().map(|(space, _)| space.as_str()).collect::<Vec<_>>())
+    .bind(cursors.iter().map(|(_, after)| after.as_i64()).collect::<Vec<_>>())
+    .bind(segments)
+    .bind(bytes)
+    .fetch_all(connection)
+    .await?;
+    rows.iter().map(|row| Ok((columns::id(row, "space_id")?, segment(row)?))).collect()
+}
+
 /// Which sequences of a device to look up.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeviceRange {

@@ -13,6 +13,29 @@ use super::scalar::Scalar;
 use crate::schema::MergeRule;
 
 /// What a field's events amount to. Its JSON is the one of entity lines (`docs/formats.md`).
+///
+/// # The algebra
+///
+/// The states of each merge rule, with "no write" as zero, are a commutative monoid, and merging is its operation:
+///
+/// | rule | elements | operation | idempotent |
+/// |---|---|---|---|
+/// | `latest`, `first` | writes by clock | greatest, least clock | yes |
+/// | `max`, `min` | values | greatest, least | yes |
+/// | `flag` | `false < true` | or | yes |
+/// | `set` | each value's write (clock, then added over removed) | greatest write by value, then the `keep` greatest | yes |
+/// | `list` | writes by clock | union, then the `keep` greatest | yes |
+/// | `sum` | integers | addition | no |
+///
+/// Commutative and associative is all that order and grouping ask for; an entity (two greatest clocks, created and
+/// deleted, and a field for each name) and a space (an entity for each key) are products of these. The `keep` greatest
+/// of a union are a monoid of their own: what is let go of is outweighed by `keep` others, which only later writes
+/// displace, never earlier ones, so letting go early and letting go late are the same. Event order is total
+/// ([`Clock`]), and so no two writes tie.
+///
+/// All but `sum` are semilattices: taking an event in twice would change nothing. `sum` counts, and is a join over
+/// *disjoint* sets of events only. That is what merging asks for and what positions guarantee: the log has each event
+/// once (invariant 2), and whoever folds knows through which position. Then `state(A ⊎ B) = state(A) merge state(B)`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum FieldState {

@@ -20,8 +20,8 @@ pub struct LineDigest(u128);
 impl LineDigest {
     /// The digest of an entity line, given without `\n`.
     pub fn of(line: &[u8]) -> Self {
-        let [head @ .., _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _] = hmac_sha256::Hash::hash(line);
-        Self(u128::from_be_bytes(head))
+        let digest = hmac_sha256::Hash::hash(line);
+        Self(u128::from_be_bytes(std::array::from_fn(|index| digest[index])))
     }
 }
 
@@ -52,5 +52,30 @@ impl<'de> Deserialize<'de> for StateHash {
             sum.map(|sum| (entity_type, sum)).ok_or_else(|| D::Error::custom("a state hash has 32 digits"))
         };
         texts.into_iter().map(sum).collect::<Result<_, _>>().map(Self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_digest_is_the_head_of_sha_256_and_a_hash_their_sum() {
+        // FIPS 180-4: SHA-256 of "abc" begins with ba7816bf 8f01cfea 414140de 5dae2223.
+        let (abc, empty) = (LineDigest::of(b"abc"), LineDigest::of(b""));
+        let mut hash = StateHash::default();
+        hash.replace("workout", None, abc);
+        assert_eq!(json!(hash), json!({"workout": "ba7816bf8f01cfea414140de5dae2223"}));
+        hash.replace("workout", Some(abc), empty);
+        hash.replace("note", None, abc);
+        // ... of nothing: e3b0c442 98fc1c14 9afbf4c8 996fb924.
+        let expected = json!({"note": "ba7816bf8f01cfea414140de5dae2223", "workout": "e3b0c44298fc1c149afbf4c8996fb924"});
+        assert_eq!(json!(hash), expected);
+        assert_eq!(serde_json::from_value::<StateHash>(expected).unwrap(), hash);
+        for damaged in ["", "0", "zz7816bf8f01cfea414140de5dae2223", "0ba7816bf8f01cfea414140de5dae2223"] {
+            assert!(serde_json::from_value::<StateHash>(json!({"note": damaged})).is_err());
+        }
     }
 }

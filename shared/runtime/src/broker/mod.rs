@@ -1,4 +1,4 @@
-//! The broker (NATS JetStream): one bounded, self-healing connection, the streams and their consumer, and
+//! The broker (NATS JetStream): one bounded, self-healing connection, the streams and their consumers, and
 //! publishing. Every wait here has an end; nothing queues while the broker is away.
 
 mod connection;
@@ -21,7 +21,7 @@ use tokio::time::{Instant, timeout};
 use connection::Link;
 pub use error::{BrokerError, PublishError};
 pub use settings::BrokerConfig;
-pub use streams::{INGEST_CONSUMER, PushFill};
+pub use streams::{INGEST_CONSUMER, PROJECTOR_CONSUMER, PushFill};
 pub use subjects::Subjects;
 
 /// Bytes of a message that are kept free for its headers.

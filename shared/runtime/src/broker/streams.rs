@@ -1,4 +1,4 @@
-//! The streams PUSH and LOG and the consumer of ingest: the one place where they are defined, created, measured
+//! The streams PUSH and LOG and the consumers of ingest and projector: the one place where they are defined, created, measured
 //! and trimmed.
 
 use std::future::{Future, IntoFuture};
@@ -12,6 +12,9 @@ use super::{Broker, BrokerConfig, BrokerError, REQUEST_TIMEOUT, Subjects};
 
 /// The durable consumer that all replicas of ingest share.
 pub const INGEST_CONSUMER: &str = "ingest";
+
+/// The durable consumer that all replicas of the projector share.
+pub const PROJECTOR_CONSUMER: &str = "projector";
 
 /// How long the broker remembers message ids: longer than any publish is retried.
 const DUPLICATE_WINDOW: Duration = Duration::from_mins(2);
@@ -61,10 +64,19 @@ impl Broker {
     /// # Errors
     /// As [`Broker::ensure_streams`].
     pub async fn ingest_consumer(&self) -> Result<PullConsumer, BrokerError> {
-        let get = || {
-            let push = self.config().push_stream();
-            async move { self.shared.jetstream.get_consumer_from_stream(INGEST_CONSUMER, push).await }
-        };
+        self.consumer(INGEST_CONSUMER, self.config().push_stream()).await
+    }
+
+    /// The consumer of the projector; it and its stream are created if missing.
+    ///
+    /// # Errors
+    /// As [`Broker::ensure_streams`].
+    pub async fn projector_consumer(&self) -> Result<PullConsumer, BrokerError> {
+        self.consumer(PROJECTOR_CONSUMER, self.config().log_stream()).await
+    }
+
+    async fn consumer(&self, name: &str, stream: String) -> Result<PullConsumer, BrokerError> {
+        let get = || self.shared.jetstream.get_consumer_from_stream(name, stream.clone());
         match bounded(get()).await {
             Err(BrokerError::Missing(_)) => {
                 self.ensure_streams().await?;
@@ -132,6 +144,7 @@ impl Broker {
             bounded(jetstream.create_or_update_stream(stream)).await?;
         }
         bounded(jetstream.create_consumer_on_stream(ingest_consumer(config), config.push_stream())).await?;
+        bounded(jetstream.create_consumer_on_stream(projector_consumer(config), config.log_stream())).await?;
         Ok(())
     }
 }
@@ -184,9 +197,21 @@ fn common(config: &BrokerConfig) -> Config {
 }
 
 fn ingest_consumer(config: &BrokerConfig) -> pull::Config {
+    shared_consumer(config, INGEST_CONSUMER, "Shared by the replicas of ingest")
+}
+
+fn projector_consumer(config: &BrokerConfig) -> pull::Config {
     pull::Config {
-        durable_name: Some(INGEST_CONSUMER.to_owned()),
-        description: Some("Shared by the replicas of ingest".to_owned()),
+        // LOG tells that there is something; what there is, the projector reads from the log itself.
+        headers_only: true,
+        ..shared_consumer(config, PROJECTOR_CONSUMER, "Shared by the replicas of the projector")
+    }
+}
+
+fn shared_consumer(config: &BrokerConfig, name: &str, description: &str) -> pull::Config {
+    pull::Config {
+        durable_name: Some(name.to_owned()),
+        description: Some(description.to_owned()),
         deliver_policy: DeliverPolicy::All,
         ack_policy: AckPolicy::Explicit,
         ack_wait: config.ack_wait(),

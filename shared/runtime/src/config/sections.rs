@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, de::Error};
 use tidelog_events::limits::{
-    MAX_BATCH_EVENTS, MAX_BODY_BYTES, MAX_LINE_BYTES, MAX_PULL_EVENTS, MAX_WAIT_SECONDS,
+    MAX_BATCH_EVENTS, MAX_BODY_BYTES, MAX_LINE_BYTES, MAX_PULL_EVENTS, MAX_READ_ENTITIES, MAX_WAIT_SECONDS,
 };
 
 /// Milliseconds that a stamp may lie ahead of the server's clock, at most.
@@ -46,6 +46,9 @@ pub struct LimitsConfig {
     /// Events of one pull.
     #[serde(deserialize_with = "at_most::<_, MAX_PULL_EVENTS>")]
     pub pull_events: u64,
+    /// Entities of one page.
+    #[serde(deserialize_with = "at_most::<_, MAX_READ_ENTITIES>")]
+    pub read_entities: u64,
     /// Seconds that a pull may wait for news.
     #[serde(deserialize_with = "at_most::<_, MAX_WAIT_SECONDS>")]
     pub wait_seconds: u64,

@@ -130,6 +130,7 @@ fn limits_may_be_lowered_and_never_raised() {
         ("BODY_BYTES", "4194305"),
         ("LINE_BYTES", "65537"),
         ("PULL_EVENTS", "10001"),
+        ("READ_ENTITIES", "1001"),
         ("WAIT_SECONDS", "61"),
         ("MAX_CLOCK_AHEAD_MS", "60001"),
     ] {

@@ -1,0 +1,164 @@
+//! Writes what was folded: reads the touched entities, merges, and writes each once, however many events touched it.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value};
+use sqlx::PgConnection;
+use tidelog_events::fold::{DamagedLine, Entity, EntityKey, LineDigest};
+use tidelog_events::id::{Position, SpaceId};
+use tidelog_events::schema::{EntityType, Schema};
+use tidelog_store::entities::{self, EntityColumns, EntityRow, KeyColumns, StoredEntity};
+use tidelog_store::entity_keys::{self, EntityKeyColumns};
+use tidelog_store::skipped_events::{self, SkippedColumns};
+use tokio::task::block_in_place;
+
+use crate::transaction::{Damage, Target};
+
+/// A key of an entity: the field and its value, as an index orders it.
+type IndexKey = (Box<str>, Vec<u8>);
+
+/// An entity as it will be written.
+struct Merged {
+    key: EntityKey,
+    visible: bool,
+    view: Map<String, Value>,
+    line: String,
+    updated: Position,
+    added: Vec<IndexKey>,
+    removed: Vec<IndexKey>,
+}
+
+/// A target that is ready to be written.
+struct Ready {
+    target: Target,
+    entities: Vec<Merged>,
+    skipped: Vec<(Position, String)>,
+}
+
+/// Writes the targets that are not damaged; the caller holds their locks.
+pub(crate) async fn apply(
+    connection: &mut PgConnection,
+    targets: Vec<Target>,
+    mut damaged: BTreeMap<usize, Damage>,
+    schema: &Schema,
+) -> sqlx::Result<Vec<Result<Target, (SpaceId, Damage)>>> {
+    let stored = read_stored(connection, &targets).await?;
+    let merged = block_in_place(|| {
+        let merge = |(index, target): (usize, Target)| {
+            let space = target.space.clone();
+            match damaged.remove(&index) {
+                Some(damage) => Err((space, damage)),
+                None => merge(target, &stored, schema).map_err(|damage| (space, damage.into())),
+            }
+        };
+        targets.into_iter().enumerate().map(merge).collect::<Vec<_>>()
+    });
+    let ready: Vec<&Ready> = merged.iter().flatten().collect();
+    write(connection, &ready).await?;
+    Ok(merged.into_iter().map(|result| result.map(|ready| ready.target)).collect())
+}
+
+/// The stored lines of the touched entities.
+type StoredLines = BTreeMap<(SpaceId, EntityKey), String>;
+
+async fn read_stored(connection: &mut PgConnection, targets: &[Target]) -> sqlx::Result<StoredLines> {
+    let mut wanted = KeyColumns::default();
+    for target in targets {
+        for key in target.delta.entities.keys() {
+            wanted.push(&target.space, target.generation, key);
+        }
+    }
+    let stored = entities::lines(connection, &wanted).await?;
+    Ok(stored.into_iter().map(|StoredEntity { space, key, clocks }| ((space, key), clocks)).collect())
+}
+
+fn merge(mut target: Target, stored: &StoredLines, schema: &Schema) -> Result<Ready, DamagedLine> {
+    let delta = std::mem::take(&mut target.delta);
+    metrics::counter!("tidelog_projector_events_total").increment(delta.events);
+    metrics::counter!("tidelog_projector_skipped_events_total").increment(delta.skipped.len() as u64);
+    let mut merged = Vec::with_capacity(delta.entities.len());
+    for (key, (entity, updated)) in delta.entities {
+        let place = (target.space.clone(), key);
+        let old = stored.get(&place).map(String::as_str);
+        let entity = merge_entity(place.1, entity, updated, old, schema)?;
+        let new_digest = LineDigest::of(entity.line.as_bytes());
+        let old_digest = old.map(|line| LineDigest::of(line.as_bytes()));
+        target.state_hash.replace(&entity.key.entity_type, old_digest, new_digest);
+        merged.push(entity);
+    }
+    let skipped = delta.skipped.iter().map(|(position, why)| (*position, why.to_string())).collect();
+    Ok(Ready { target, entities: merged, skipped })
+}
+
+fn merge_entity(
+    key: EntityKey,
+    new: Entity,
+    updated: Position,
+    stored: Option<&str>,
+    schema: &Schema,
+) -> Result<Merged, DamagedLine> {
+    let entity_type = schema.entity(&key.entity_type);
+    let mut entity = match stored {
+        Some(line) => Entity::from_line(line, schema)?.1,
+        None => Entity::default(),
+    };
+    let old_keys = index_keys(&entity, entity_type);
+    entity.merge(new, entity_type);
+    let new_keys = index_keys(&entity, entity_type);
+    Ok(Merged {
+        visible: entity.is_visible(),
+        view: entity.view(),
+        line: entity.line(&key),
+        updated,
+        added: new_keys.iter().filter(|key| !old_keys.contains(key)).cloned().collect(),
+        removed: old_keys.into_iter().filter(|key| !new_keys.contains(key)).collect(),
+        key,
+    })
+}
+
+/// The keys under which readers find the entity: those of its indexed fields, while it is visible.
+fn index_keys(entity: &Entity, entity_type: Option<&EntityType>) -> Vec<IndexKey> {
+    if !entity.is_visible() {
+        return Vec::new();
+    }
+    let indexed = |name: &str| entity_type.and_then(|it| it.field(name)).is_some_and(|field| field.indexed);
+    let indexed = entity.fields().iter().filter(|(name, _)| indexed(name));
+    indexed.flat_map(|(name, field)| field.keys().into_iter().map(move |key| (name.clone(), key))).collect()
+}
+
+async fn write(connection: &mut PgConnection, ready: &[&Ready]) -> sqlx::Result<()> {
+    let mut rows = EntityColumns::default();
+    let (mut added, mut removed) = (EntityKeyColumns::default(), EntityKeyColumns::default());
+    let mut skipped = SkippedColumns::default();
+    for Ready { target, entities, skipped: events } in ready {
+        let (space, generation) = (&target.space, target.generation);
+        for entity in entities {
+            let row = EntityRow {
+                visible: entity.visible,
+                view: &entity.view,
+                clocks: &entity.line,
+                updated_position: entity.updated,
+            };
+            rows.push(space, generation, &entity.key, row);
+            for (keys, columns) in [(&entity.added, &mut added), (&entity.removed, &mut removed)] {
+                for (field, key) in keys {
+                    columns.push(space, generation, &entity.key, field, key);
+                }
+            }
+        }
+        for (position, reason) in events {
+            skipped.push(space, generation, *position, reason);
+        }
+    }
+    entities::store(&mut *connection, &rows).await?;
+    if !removed.is_empty() {
+        entity_keys::remove(&mut *connection, &removed).await?;
+    }
+    if !added.is_empty() {
+        entity_keys::insert(&mut *connection, &added).await?;
+    }
+    if !skipped.is_empty() {
+        skipped_events::insert(connection, &skipped).await?;
+    }
+    Ok(())
+}

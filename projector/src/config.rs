@@ -1,0 +1,45 @@
+//! The section `[projector]` of the configuration; every key is documented in `config/default.toml`.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use serde::Deserialize;
+
+/// See `config/default.toml`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ProjectorConfig {
+    /// Address of the operations port.
+    pub operations_listen: SocketAddr,
+    /// Spaces of one transaction.
+    pub transaction_spaces: usize,
+    /// Stored bytes of segments that one transaction reads.
+    pub transaction_stored_bytes: u64,
+    /// Bytes of them, decoded, that one transaction folds.
+    pub transaction_bytes: u64,
+    /// How often spaces are looked for whose log goes on behind what is folded, or that must be rebuilt.
+    pub sweep_interval_ms: u64,
+    /// How long stopping may take.
+    pub drain_seconds: u64,
+}
+
+impl ProjectorConfig {
+    /// How often the tables are swept.
+    pub fn sweep_interval(&self) -> Duration {
+        Duration::from_millis(self.sweep_interval_ms.max(1))
+    }
+
+    /// What one transaction may take in.
+    pub fn measure(&self) -> Measure {
+        Measure { stored_bytes: self.transaction_stored_bytes, decoded_bytes: self.transaction_bytes }
+    }
+}
+
+/// What one transaction may take in; always at least one segment.
+#[derive(Debug, Clone, Copy)]
+pub struct Measure {
+    /// Stored bytes that are read.
+    pub stored_bytes: u64,
+    /// Decoded bytes that are folded.
+    pub decoded_bytes: u64,
+}

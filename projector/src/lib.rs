@@ -1,0 +1,110 @@
+//! The projector: folds the log of each space into entities. It is told of news by LOG and finds what it was not told
+//! of by sweeping; what it folds it reads from the log itself. Any number of replicas share one consumer; the row locks
+//! of PostgreSQL, not the broker, give order.
+
+mod apply;
+mod aside;
+mod backlog;
+mod config;
+mod delta;
+mod intake;
+mod outdated;
+mod project;
+mod rebuild;
+mod sweep;
+mod transaction;
+mod worker;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use sqlx::PgPool;
+use tidelog_events::schema::Schema;
+use tidelog_runtime::broker::Broker;
+use tidelog_runtime::metrics::{Metric, MetricKind};
+use tidelog_runtime::readiness::Readiness;
+use tidelog_runtime::shutdown::Drain;
+use tokio::sync::{mpsc, watch};
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+pub use config::{Measure, ProjectorConfig};
+pub use rebuild::{Rebuilder, Rebuilt};
+pub use transaction::FoldError;
+
+use crate::aside::Aside;
+use crate::outdated::Outdated;
+use crate::project::Projector;
+use crate::worker::Worker;
+
+/// The metrics of this service.
+pub const METRICS: &[Metric] = &[
+    ("tidelog_projector_events_total", MetricKind::Counter, "Events folded into entities"),
+    ("tidelog_projector_skipped_events_total", MetricKind::Counter, "Events that the fold skipped"),
+    ("tidelog_projector_transaction_seconds", MetricKind::Histogram, "Time of a transaction"),
+    ("tidelog_projector_transaction_spaces", MetricKind::Histogram, "Spaces of a transaction"),
+    ("tidelog_projector_behind_spaces", MetricKind::Gauge, "Spaces that a sweep found behind their log"),
+    ("tidelog_projector_failures_total", MetricKind::Counter, "Times that a space could not be folded"),
+    ("tidelog_projector_rebuilds_total", MetricKind::Counter, "Rebuilds that were finished"),
+];
+
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// News on their way to the worker.
+const QUEUE: usize = 1024;
+
+/// What the projector works with.
+pub struct Deps {
+    /// The database.
+    pub pool: PgPool,
+    /// The broker.
+    pub broker: Broker,
+    /// The schema in force.
+    pub schema: watch::Receiver<Arc<Schema>>,
+    /// The section `[projector]`.
+    pub config: ProjectorConfig,
+    /// A transaction that takes longer counts as failed.
+    pub deadline: Duration,
+    /// Fed by the service.
+    pub readiness: Readiness,
+}
+
+/// Runs until `shutdown`, then finishes the transaction in hand.
+///
+/// # Errors
+/// When there is no memory for a compression context, or the worker has a defect and ended.
+pub async fn run(deps: Deps, shutdown: CancellationToken) -> anyhow::Result<()> {
+    let Deps { pool, broker, schema, config, deadline, readiness } = deps;
+    let (database, intake) = (readiness.check("database"), readiness.check("broker"));
+    let drain = Drain::new(Duration::from_secs(config.drain_seconds));
+    let (news, queue) = mpsc::channel(QUEUE);
+    let worker = Worker {
+        projector: Projector::new(pool.clone(), config.measure(), deadline)?,
+        schema: schema.clone(),
+        spaces_max: config.transaction_spaces.max(1),
+        database,
+        shutdown: shutdown.clone(),
+    };
+    let worker = drain.spawn(worker.run(queue));
+    let rebuilder = Rebuilder::new(pool.clone(), config.measure(), deadline)?;
+    let outdated = Outdated { rebuilder, schema, aside: Aside::default() };
+    drain.spawn(outdated.run(config.sweep_interval(), shutdown.clone()));
+    drain.spawn(sweep::run(pool, config.sweep_interval(), news.clone(), shutdown.clone()));
+    let connection = broker.client().clone();
+    let feeding = intake::run(broker, news, intake, shutdown.clone());
+    let worker_ended = tokio::select! {
+        () = feeding => None,
+        ended = worker => Some(ended),
+    };
+    let stopping = shutdown.is_cancelled();
+    // Without its worker a projector does nothing: whoever runs it should start another.
+    shutdown.cancel();
+    drain.finish().await;
+    // The last acknowledgements must leave before the process does.
+    let _ = timeout(FLUSH_TIMEOUT, connection.flush()).await;
+    match worker_ended {
+        Some(Err(panic)) => Err(panic.into()),
+        _ if !stopping => anyhow::bail!("the worker ended, and nobody asked for it"),
+        _ => Ok(()),
+    }
+}

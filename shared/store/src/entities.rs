@@ -1,0 +1,151 @@
+//! `entities`: the read models, a row an entity, invisible ones too. What readers get of them stands in `visible`.
+
+pub mod conditions;
+pub mod visible;
+
+use serde_json::{Map, Value};
+use sqlx::types::Json;
+use sqlx::{PgConnection, Row};
+use tidelog_events::fold::EntityKey;
+use tidelog_events::id::{Position, SpaceId};
+
+use crate::columns;
+
+/// Which entities to look up, column by column.
+#[derive(Debug, Default)]
+pub struct KeyColumns<'a> {
+    spaces: Vec<&'a str>,
+    generations: Vec<i32>,
+    types: Vec<&'a str>,
+    ids: Vec<&'a str>,
+}
+
+impl<'a> KeyColumns<'a> {
+    /// Adds an entity.
+    pub fn push(&mut self, space: &'a SpaceId, generation: i32, key: &'a EntityKey) {
+        self.spaces.push(space.as_str());
+        self.generations.push(generation);
+        self.types.push(&key.entity_type);
+        self.ids.push(key.entity_id.as_str());
+    }
+}
+
+/// An entity as it is stored.
+#[derive(Debug, Clone)]
+pub struct StoredEntity {
+    /// Its space.
+    pub space: SpaceId,
+    /// Which entity.
+    pub key: EntityKey,
+    /// Its line.
+    pub clocks: String,
+}
+
+/// The entities of these that are there.
+pub async fn lines(
+    connection: &mut PgConnection,
+    wanted: &KeyColumns<'_>,
+) -> sqlx::Result<Vec<StoredEntity>> {
+    let rows = sqlx::query(
+        "SELECT space_id, entity_type, entity_id, clocks
+         FROM unnest($1::text[], $2::integer[], $3::text[], $4::text[])
+           AS wanted (space_id, generation, entity_type, entity_id)
+         JOIN entities USING (space_id, generation, entity_type, entity_id)",
+    )
+    .bind(&wanted.spaces)
+    .bind(&wanted.generations)
+    .bind(&wanted.types)
+    .bind(&wanted.ids)
+    .fetch_all(connection)
+    .await?;
+    let stored = |row: &sqlx::postgres::PgRow| {
+        let entity_type = row.try_get::<&str, _>("entity_type")?.into();
+        Ok(StoredEntity {
+            space: columns::id(row, "space_id")?,
+            key: EntityKey { entity_type, entity_id: columns::id(row, "entity_id")? },
+            clocks: row.try_get("clocks")?,
+        })
+    };
+    rows.iter().map(stored).collect()
+}
+
+/// Entities to write, column by column.
+#[derive(Debug, Default)]
+pub struct EntityColumns<'a> {
+    keys: KeyColumns<'a>,
+    visible: Vec<bool>,
+    views: Vec<Json<&'a Map<String, Value>>>,
+    clocks: Vec<&'a str>,
+    updated_positions: Vec<i64>,
+}
+
+impl<'a> EntityColumns<'a> {
+    /// Adds an entity.
+    pub fn push(&mut self, space: &'a SpaceId, generation: i32, key: &'a EntityKey, row: EntityRow<'a>) {
+        self.keys.push(space, generation, key);
+        self.visible.push(row.visible);
+        self.views.push(Json(row.view));
+        self.clocks.push(row.clocks);
+        self.updated_positions.push(row.updated_position.as_i64());
+    }
+}
+
+/// What is written of an entity.
+#[derive(Debug, Clone, Copy)]
+pub struct EntityRow<'a> {
+    /// Whether readers see it.
+    pub visible: bool,
+    /// Its fields, as readers get them.
+    pub view: &'a Map<String, Value>,
+    /// Its line.
+    pub clocks: &'a str,
+    /// The position of the last event that is folded into it.
+    pub updated_position: Position,
+}
+
+/// Writes entities; the caller holds the locks of their projections or rebuilds.
+pub async fn store(connection: &mut PgConnection, entities: &EntityColumns<'_>) -> sqlx::Result<()> {
+    sqlx::query(
+        "INSERT INTO entities (space_id, generation, entity_type, entity_id, visible, view, clocks,
+                               updated_position)
+         SELECT space_id, generation, entity_type, entity_id, visible, view, clocks, updated_position
+         FROM unnest($1::text[], $2::integer[], $3::text[], $4::text[], $5::boolean[], $6::jsonb[], $7::text[],
+                     $8::bigint[])
+           AS folded (space_id, generation, entity_type, entity_id, visible, view, clocks, updated_position)
+         ON CONFLICT (space_id, generation, entity_type, entity_id) DO UPDATE
+         SET visible = EXCLUDED.visible, view = EXCLUDED.view, clocks = EXCLUDED.clocks,
+             updated_position = greatest(entities.updated_position, EXCLUDED.updated_position)",
+    )
+    .bind(&entities.keys.spaces)
+    .bind(&entities.keys.generations)
+    .bind(&entities.keys.types)
+    .bind(&entities.keys.ids)
+    .bind(&entities.visible)
+    .bind(&entities.views)
+    .bind(&entities.clocks)
+    .bind(&entities.updated_positions)
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Deletes up to `limit` entities of a generation that nobody reads; returns how many there were.
+pub async fn delete_generation(
+    connection: &mut PgConnection,
+    space: &SpaceId,
+    generation: i32,
+    limit: i64,
+) -> sqlx::Result<u64> {
+    let done = sqlx::query(
+        "DELETE FROM entities WHERE space_id = $1 AND generation = $2 AND (entity_type, entity_id) IN (
+             SELECT entity_type, entity_id FROM entities
+             WHERE space_id = $1 AND generation = $2 ORDER BY entity_type, entity_id LIMIT $3
+         )",
+    )
+    .bind(space.as_str())
+    .bind(generation)
+    .bind(limit)
+    .execute(connection)
+    .await?;
+    Ok(done.rows_affected())
+}

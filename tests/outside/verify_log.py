@@ -86,4 +86,5 @@ def main():
     print(f"{total} events, each once, in order, byte for byte")
 
 
-main()
+if __name__ == "__main__":
+    main()

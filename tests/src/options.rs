@@ -1,18 +1,23 @@
 //! What a test asks of its world: servers, services, configuration, schema.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 
+use reqwest::Url;
 use tidelog_runtime::config::{Config, Sources};
 use uuid::Uuid;
 
+use crate::proxy::Proxy;
 use crate::servers::{PrivateServers, shared_servers};
-use crate::world::{SECRET, World};
+use crate::world::{Replicas, SECRET, World};
 
 /// What a world is made of.
 pub struct WorldOptions<'a> {
-    ingests: usize,
+    replicas: Replicas,
     servers: Option<&'a PrivateServers>,
     environment: BTreeMap<String, String>,
+    broker_proxy: Option<SocketAddr>,
+    database_proxy: Option<SocketAddr>,
     schema: String,
 }
 
@@ -20,9 +25,11 @@ impl Default for WorldOptions<'_> {
     fn default() -> Self {
         let schema = concat!(env!("CARGO_MANIFEST_DIR"), "/../config/fitness.yaml");
         Self {
-            ingests: 1,
+            replicas: Replicas { ingests: 1, projectors: 0 },
             servers: None,
             environment: BTreeMap::new(),
+            broker_proxy: None,
+            database_proxy: None,
             schema: std::fs::read_to_string(schema).expect("the example schema"),
         }
     }
@@ -32,7 +39,14 @@ impl<'a> WorldOptions<'a> {
     /// With that many ingests at the start.
     #[must_use]
     pub fn ingests(mut self, ingests: usize) -> Self {
-        self.ingests = ingests;
+        self.replicas.ingests = ingests;
+        self
+    }
+
+    /// With that many projectors at the start; without this, with none.
+    #[must_use]
+    pub fn projectors(mut self, projectors: usize) -> Self {
+        self.replicas.projectors = projectors;
         self
     }
 
@@ -48,6 +62,20 @@ impl<'a> WorldOptions<'a> {
     pub fn set(mut self, key: &str, value: impl ToString) -> Self {
         let name = format!("TIDELOG__{}", key.to_uppercase().replace('.', "__"));
         self.environment.insert(name, value.to_string());
+        self
+    }
+
+    /// With a proxy between its services and the broker. What the world itself looks at, it looks at directly.
+    #[must_use]
+    pub fn broker_through(mut self, proxy: &Proxy) -> Self {
+        self.broker_proxy = Some(proxy.address());
+        self
+    }
+
+    /// With a proxy between its services and the database, likewise.
+    #[must_use]
+    pub fn database_through(mut self, proxy: &Proxy) -> Self {
+        self.database_proxy = Some(proxy.address());
         self
     }
 
@@ -91,8 +119,27 @@ impl<'a> WorldOptions<'a> {
         for (name, value) in defaults {
             self.environment.entry(name.to_owned()).or_insert(value);
         }
-        let config =
-            Config::load(&Sources { file: None, environment: self.environment }).expect("a configuration");
-        World::start(config, folder, schema_file, self.ingests).await
+        let load = |environment: &BTreeMap<String, String>| {
+            let environment = environment.clone();
+            Config::load(&Sources { file: None, environment }).expect("a configuration")
+        };
+        let direct = load(&self.environment);
+        let proxies =
+            [("TIDELOG__BROKER__URL", self.broker_proxy), ("TIDELOG__DATABASE__URL", self.database_proxy)];
+        for (name, proxy) in proxies {
+            if let (Some(proxy), Some(url)) = (proxy, self.environment.get_mut(name)) {
+                *url = through(url, proxy);
+            }
+        }
+        World::start(direct, load(&self.environment), folder, schema_file, self.replicas).await
     }
+}
+
+/// The URL with another address in it. A PostgreSQL that was reached by its unix socket is reached over TCP then.
+fn through(url: &str, proxy: SocketAddr) -> String {
+    let mut url = Url::parse(url).expect("a URL");
+    url.set_query(None);
+    url.set_ip_host(proxy.ip()).expect("a host");
+    url.set_port(Some(proxy.port())).expect("a port");
+    url.to_string()
 }

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use reqwest::Url;
 use tempfile::TempDir;
 use tidelog_cli::local::{Durability, Given, NatsServer, Postgres, Servers, Toolbox};
 use tokio::sync::OnceCell;
@@ -21,6 +22,31 @@ pub async fn shared_servers() -> &'static Servers {
                 .expect("the test servers start")
         })
         .await
+}
+
+/// Where the shared NATS listens, as a proxy's target.
+///
+/// # Panics
+/// When the environment names one without an address.
+pub async fn broker_address() -> String {
+    address(&shared_servers().await.nats_url(), 4222)
+}
+
+/// Where the shared PostgreSQL listens, as a proxy's target.
+///
+/// # Panics
+/// As [`broker_address`].
+pub async fn database_address() -> String {
+    let servers = shared_servers().await;
+    match &servers.postgres {
+        Some(server) => format!("127.0.0.1:{}", server.port()),
+        None => address(&servers.database_url("postgres").expect("a URL"), 5432),
+    }
+}
+
+fn address(url: &str, port: u16) -> String {
+    let url = Url::parse(url).expect("a URL");
+    format!("{}:{}", url.host_str().expect("a host"), url.port().unwrap_or(port))
 }
 
 /// Where this process's servers keep their data; what earlier processes left there is removed.

@@ -1,5 +1,5 @@
-//! One installation of Tidelog: migrated, with a gateway and as many ingests as a test asks for, all in this
-//! process, and an HTTP client that speaks to it as anyone from outside would.
+//! One installation of Tidelog: migrated, with a gateway and as many ingests and projectors as a test asks for, all
+//! in this process, and an HTTP client that speaks to it as anyone from outside would.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -10,19 +10,17 @@ use serde_json::{Value, json};
 use sqlx::PgPool;
 use tempfile::TempDir;
 use tidelog_cli::token::{Access, Claims};
-use tidelog_gateway::{AuthConfig, GatewayConfig, Verifier};
 use tidelog_runtime::broker::Broker;
 use tidelog_runtime::config::Config;
 use tidelog_runtime::database;
-use tidelog_runtime::readiness::{Readiness, TOLERANCE};
-use tidelog_runtime::schema_watch::SchemaWatch;
-use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::answer::Answer;
 use crate::batch::Batch;
-use crate::ingest::Ingest;
+use crate::gateway;
 use crate::options::WorldOptions;
+use crate::replica::Replica;
+use crate::{ingest, projector};
 
 /// The secret of the worlds' tokens.
 pub const SECRET: &str = "a-secret-for-tests-of-32-bytes-or-more";
@@ -36,6 +34,13 @@ pub fn token(user: &str) -> String {
     Claims::new(user, TOKEN_HOURS).sign(SECRET).expect("a token")
 }
 
+/// How many replicas a world begins with.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Replicas {
+    pub(crate) ingests: usize,
+    pub(crate) projectors: usize,
+}
+
 /// An installation, up and running. Dropping it stops it.
 pub struct World {
     /// The log's database.
@@ -44,13 +49,13 @@ pub struct World {
     pub broker: Broker,
     /// Where its schema lies; it is watched.
     pub schema_file: PathBuf,
-    /// Its configuration.
+    /// Its services' configuration.
     pub config: Config,
     /// The gateway's address.
     pub address: SocketAddr,
     client: Client,
     shutdown: CancellationToken,
-    _ingests: Vec<Ingest>,
+    _replicas: Vec<Replica>,
     _folder: TempDir,
 }
 
@@ -60,14 +65,23 @@ impl World {
         WorldOptions::default().start().await
     }
 
-    pub(crate) async fn start(config: Config, folder: TempDir, schema_file: PathBuf, ingests: usize) -> Self {
-        let pool = connect(&config);
+    /// Starts its services with `config`; the world itself reaches the servers as `direct` says.
+    pub(crate) async fn start(
+        direct: Config,
+        config: Config,
+        folder: TempDir,
+        schema_file: PathBuf,
+        replicas: Replicas,
+    ) -> Self {
+        let pool = connect(&direct);
         tidelog_store::migrate(&pool).await.expect("migrations");
-        let broker = connect_broker(&config, "world").await;
+        let broker = connect_broker(&direct, "world").await;
         broker.ensure_streams().await.expect("streams");
         let shutdown = CancellationToken::new();
-        let address = start_gateway(&config, shutdown.child_token()).await;
-        let ingests = (0..ingests).map(|_| Ingest::start(&config, shutdown.child_token())).collect();
+        let address = gateway::start(&config, shutdown.child_token()).await;
+        let mut running = Vec::new();
+        running.extend((0..replicas.ingests).map(|_| ingest::start(&config, shutdown.child_token())));
+        running.extend((0..replicas.projectors).map(|_| projector::start(&config, shutdown.child_token())));
         Self {
             pool,
             broker,
@@ -76,19 +90,24 @@ impl World {
             address,
             client: Client::builder().timeout(Duration::from_secs(90)).build().expect("a client"),
             shutdown,
-            _ingests: ingests,
+            _replicas: running,
             _folder: folder,
         }
     }
 
     /// Starts another ingest, which shares the consumer with the others.
-    pub fn start_ingest(&self) -> Ingest {
-        Ingest::start(&self.config, self.shutdown.child_token())
+    pub fn start_ingest(&self) -> Replica {
+        ingest::start(&self.config, self.shutdown.child_token())
+    }
+
+    /// Starts another projector, which shares the consumer with the others.
+    pub fn start_projector(&self) -> Replica {
+        projector::start(&self.config, self.shutdown.child_token())
     }
 
     /// Starts another gateway and returns its address.
     pub async fn start_gateway(&self) -> SocketAddr {
-        start_gateway(&self.config, self.shutdown.child_token()).await
+        gateway::start(&self.config, self.shutdown.child_token()).await
     }
 
     /// Swaps the schema file as a deployment does, so that nobody reads half of it.
@@ -219,30 +238,10 @@ pub(crate) fn section<T: serde::de::DeserializeOwned>(config: &Config, name: &st
     config.section(name).expect("a section")
 }
 
-fn connect(config: &Config) -> PgPool {
+pub(crate) fn connect(config: &Config) -> PgPool {
     database::connect(&section(config, "database"), "world").expect("a pool")
 }
 
-async fn connect_broker(config: &Config, name: &str) -> Broker {
+pub(crate) async fn connect_broker(config: &Config, name: &str) -> Broker {
     Broker::connect(&section(config, "broker"), name).await.expect("a broker")
-}
-
-async fn start_gateway(config: &Config, shutdown: CancellationToken) -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-    let address = listener.local_addr().expect("an address");
-    let (schema, _watch) =
-        SchemaWatch::start(&section(config, "schema"), shutdown.clone()).expect("a schema");
-    let auth: AuthConfig = section(config, "auth");
-    let gateway: GatewayConfig = section(config, "gateway");
-    let deps = tidelog_gateway::Deps {
-        pool: connect(config),
-        broker: connect_broker(config, "gateway").await,
-        schema,
-        limits: section(config, "limits"),
-        config: gateway,
-        verifier: Verifier::new(&auth).expect("a secret"),
-        readiness: Readiness::new(TOLERANCE),
-    };
-    tokio::spawn(tidelog_gateway::run(listener, deps, shutdown));
-    address
 }

@@ -7,6 +7,7 @@ mod log {
     mod backend;
     mod bad_input;
     mod devices;
+    mod entities;
     mod forks;
     mod frames;
     mod late;

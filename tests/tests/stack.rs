@@ -2,6 +2,10 @@
 #![expect(clippy::unwrap_used, reason = "what is not there fails the test")]
 
 mod stack {
+    mod chaos;
+    mod entities;
+    #[cfg(debug_assertions)]
+    mod failpoints;
     mod harness;
     mod replay;
     mod up;

@@ -14,9 +14,11 @@ mod trouble {
     mod large_rounds;
     mod load;
     mod log_stream;
+    mod network;
     mod order;
     mod orphans;
     mod poison_batches;
     mod poison_messages;
+    mod proxy;
     mod trace_context;
 }

@@ -8,7 +8,8 @@ use super::workspace::{File, files};
 
 fn described() -> Vec<Metric> {
     let shared = tidelog_runtime::metrics::METRICS.iter().copied();
-    shared.chain(tidelog_gateway::metrics()).chain(tidelog_ingest::METRICS.iter().copied()).collect()
+    let services = [tidelog_ingest::METRICS, tidelog_projector::METRICS].concat();
+    shared.chain(tidelog_gateway::metrics()).chain(services).collect()
 }
 
 fn word(kind: MetricKind) -> &'static str {
@@ -22,7 +23,7 @@ fn word(kind: MetricKind) -> &'static str {
 /// The metrics that the sources feed, each with what they take it for.
 fn fed() -> BTreeSet<(String, &'static str)> {
     let mut fed = BTreeSet::new();
-    let sources = ["shared", "gateway", "ingest"].iter().flat_map(|folder| files(folder, ".rs"));
+    let sources = ["shared", "gateway", "ingest", "projector"].iter().flat_map(|folder| files(folder, ".rs"));
     for file in sources {
         for kind in ["counter", "gauge", "histogram"] {
             let begin = format!("{kind}!(");

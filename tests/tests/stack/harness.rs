@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 use serde_json::Value;
 use tempfile::TempDir;
 use tidelog_tests::eventually;
@@ -25,8 +25,12 @@ pub struct Stack {
 impl Stack {
     /// Starts one with those arguments and waits until it is up.
     pub async fn start(arguments: &[&str]) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let up = spawn_up(folder.path(), arguments);
+        Self::start_in(tempfile::tempdir().unwrap(), arguments, &[]).await
+    }
+
+    /// The same in that folder, with more environment variables, which its processes get as well.
+    pub async fn start_in(folder: TempDir, arguments: &[&str], environment: &[(&str, &str)]) -> Self {
+        let up = spawn_up(folder.path(), arguments, environment);
         let mut stack = Self { folder, up };
         stack.wait_until_up(None).await;
         stack
@@ -35,7 +39,7 @@ impl Stack {
     /// Starts it again in the same folder.
     pub async fn start_again(&mut self) {
         let earlier = std::fs::read(self.file()).ok();
-        self.up = spawn_up(self.folder.path(), &[]);
+        self.up = spawn_up(self.folder.path(), &[], &[]);
         self.wait_until_up(earlier).await;
     }
 
@@ -71,10 +75,21 @@ impl Stack {
         Pid::from_raw(self.facts()["pids"][role].as_i64().unwrap() as i32).unwrap()
     }
 
+    /// The process of a role, if one runs now.
+    pub fn running(&self, role: &str) -> Option<Pid> {
+        let pid = Pid::from_raw(self.facts()["pids"][role].as_i64()? as i32)?;
+        test_kill_process(pid).is_ok().then_some(pid)
+    }
+
     /// Kills a process of it with SIGKILL, and waits until another has taken its place.
     pub async fn kill(&self, role: &str) {
         let old = self.pid(role);
         kill_process(old, Signal::KILL).unwrap();
+        self.is_replaced(role, old).await;
+    }
+
+    /// Waits until another process has taken a role's place.
+    pub async fn is_replaced(&self, role: &str, old: Pid) {
         eventually(&format!("{role} is started again"), async || (self.pid(role) != old).then_some(())).await;
     }
 
@@ -83,6 +98,17 @@ impl Stack {
         let mut command = tidelog(self.folder.path());
         command.args(arguments);
         tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap()
+    }
+
+    /// Replays the trace, and returns what is said about it.
+    pub async fn replay(&self, arguments: &[&str]) -> String {
+        let trace = trace();
+        let mut all = vec!["replay", trace.to_str().unwrap()];
+        all.extend(arguments);
+        let output = self.tidelog(&all).await;
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));
+        text
     }
 
     /// Has the log read from outside, in another language, and compared with the trace.
@@ -114,10 +140,11 @@ pub fn second_up(folder: &Path) -> Output {
     tidelog(folder).arg("up").output().unwrap()
 }
 
-fn spawn_up(folder: &Path, arguments: &[&str]) -> Child {
+fn spawn_up(folder: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Child {
     let log = std::fs::File::options().create(true).append(true).open(folder.join("up.log")).unwrap();
     let mut command = tidelog(folder);
-    command.arg("up").args(arguments).stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
+    command.arg("up").args(arguments).envs(environment.iter().copied());
+    command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
     command.spawn().unwrap()
 }
 

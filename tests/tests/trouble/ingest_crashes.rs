@@ -1,11 +1,11 @@
 //! Ingests that are killed and stopped at any moment, and started again.
 
 use futures_util::future::{join, join_all};
-use tidelog_tests::{Batch, History, Ingest, PushMessage, World, WorldOptions, eventually};
+use tidelog_tests::{Batch, History, PushMessage, Replica, World, WorldOptions, eventually};
 
 use super::load::Load;
 
-async fn crash_now_and_then(world: &World, load: &Load, mut ingests: Vec<Ingest>, seed: u64) {
+async fn crash_now_and_then(world: &World, load: &Load, mut ingests: Vec<Replica>, seed: u64) {
     let mut random = fastrand::Rng::with_seed(seed);
     for percent in (5..=95).step_by(5) {
         load.reaches(percent).await;

@@ -1,0 +1,31 @@
+//! A projector of a world.
+
+use tidelog_runtime::broker::Broker;
+use tidelog_runtime::config::Config;
+use tidelog_runtime::database::{self, DatabaseConfig};
+use tidelog_runtime::readiness::{Readiness, TOLERANCE};
+use tidelog_runtime::schema_watch::SchemaWatch;
+use tokio_util::sync::CancellationToken;
+
+use crate::replica::Replica;
+use crate::world::section;
+
+/// Starts one with that configuration; it also stops with `shutdown`.
+pub(crate) fn start(config: &Config, shutdown: CancellationToken) -> Replica {
+    let config = config.clone();
+    Replica::start(shutdown, |shutdown| run(config, shutdown))
+}
+
+async fn run(config: Config, shutdown: CancellationToken) -> anyhow::Result<()> {
+    let database: DatabaseConfig = section(&config, "database");
+    let (schema, _watch) = SchemaWatch::start(&section(&config, "schema"), shutdown.clone())?;
+    let deps = tidelog_projector::Deps {
+        pool: database::connect(&database, "projector")?,
+        broker: Broker::connect(&section(&config, "broker"), "projector").await?,
+        schema,
+        config: section(&config, "projector"),
+        deadline: database.statement_deadline(),
+        readiness: Readiness::new(TOLERANCE),
+    };
+    tidelog_projector::run(deps, shutdown).await
+}

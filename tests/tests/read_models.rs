@@ -1,0 +1,14 @@
+//! Read models: what the projector makes of the log, whatever happens to it meanwhile.
+#![expect(clippy::unwrap_used, reason = "what is not there fails the test")]
+
+mod read_models {
+    mod damage;
+    mod limits;
+    mod moments;
+    mod news;
+    mod projecting;
+    mod rebuilding;
+    mod schema_versions;
+    mod stored_log;
+    mod workouts;
+}

@@ -29,9 +29,9 @@ use tidelog_runtime::broker::Broker;
 use tidelog_runtime::database::DatabaseConfig;
 use tidelog_runtime::metrics::{Metric, MetricKind};
 use tidelog_runtime::readiness::Readiness;
-use tidelog_runtime::shutdown::Drain;
+use tidelog_runtime::shutdown::{Drain, feed_worker};
 use tokio::sync::{mpsc, watch};
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 pub use config::IngestConfig;
@@ -57,7 +57,6 @@ pub const METRICS: &[Metric] = &[
 ];
 
 const PAUSE_AT_START: Duration = Duration::from_millis(500);
-const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// What ingest works with.
 pub struct Deps {
@@ -119,21 +118,10 @@ pub async fn run(deps: Deps, shutdown: CancellationToken) -> anyhow::Result<()> 
     let every = Duration::from_secs(config.release_interval_seconds);
     drain.spawn(release::run(pool, schema, every, broker.clone(), shutdown.clone()));
     let room = Room::new(config.in_hand_bytes);
-    let connection = broker.client().clone();
-    let feeding = intake::run(broker, config, room, messages, intake, shutdown.clone());
-    let worker_ended = tokio::select! {
-        () = feeding => None,
-        ended = worker => Some(ended),
-    };
-    let stopping = shutdown.is_cancelled();
-    // Without its worker an ingest does nothing: whoever runs it should start another.
-    shutdown.cancel();
-    drain.finish().await;
+    let connection = broker.clone();
+    let feeding = Box::pin(intake::run(broker, config, room, messages, intake, shutdown.clone()));
+    let ended = feed_worker(feeding, worker, &drain, &shutdown).await;
     // The last receipts and acknowledgements must leave before the process does.
-    let _ = timeout(FLUSH_TIMEOUT, connection.flush()).await;
-    match worker_ended {
-        Some(Err(panic)) => Err(panic.into()),
-        _ if !stopping => anyhow::bail!("the worker ended, and nobody asked for it"),
-        _ => Ok(()),
-    }
+    connection.flush().await;
+    Ok(ended?)
 }

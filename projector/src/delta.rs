@@ -42,6 +42,14 @@ pub enum DamagedLog {
         /// What must come next.
         expected: Position,
     },
+    /// There is nothing behind what is folded, although there must be.
+    #[error("the log ends at position {applied}, and its head is {head}")]
+    End {
+        /// Everything through here is folded.
+        applied: Position,
+        /// The space's head.
+        head: Position,
+    },
 }
 
 /// Events of one space, folded by themselves.

@@ -23,9 +23,8 @@ use tidelog_events::schema::Schema;
 use tidelog_runtime::broker::Broker;
 use tidelog_runtime::metrics::{Metric, MetricKind};
 use tidelog_runtime::readiness::Readiness;
-use tidelog_runtime::shutdown::Drain;
+use tidelog_runtime::shutdown::{Drain, feed_worker};
 use tokio::sync::{mpsc, watch};
-use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 pub use config::{Measure, ProjectorConfig};
@@ -47,8 +46,6 @@ pub const METRICS: &[Metric] = &[
     ("tidelog_projector_failures_total", MetricKind::Counter, "Times that a space could not be folded"),
     ("tidelog_projector_rebuilds_total", MetricKind::Counter, "Rebuilds that were finished"),
 ];
-
-const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// News on their way to the worker.
 const QUEUE: usize = 1024;
@@ -90,21 +87,10 @@ pub async fn run(deps: Deps, shutdown: CancellationToken) -> anyhow::Result<()> 
     let outdated = Outdated { rebuilder, schema, aside: Aside::default() };
     drain.spawn(outdated.run(config.sweep_interval(), shutdown.clone()));
     drain.spawn(sweep::run(pool, config.sweep_interval(), news.clone(), shutdown.clone()));
-    let connection = broker.client().clone();
-    let feeding = intake::run(broker, news, intake, shutdown.clone());
-    let worker_ended = tokio::select! {
-        () = feeding => None,
-        ended = worker => Some(ended),
-    };
-    let stopping = shutdown.is_cancelled();
-    // Without its worker a projector does nothing: whoever runs it should start another.
-    shutdown.cancel();
-    drain.finish().await;
+    let connection = broker.clone();
+    let feeding = Box::pin(intake::run(broker, news, intake, shutdown.clone()));
+    let ended = feed_worker(feeding, worker, &drain, &shutdown).await;
     // The last acknowledgements must leave before the process does.
-    let _ = timeout(FLUSH_TIMEOUT, connection.flush()).await;
-    match worker_ended {
-        Some(Err(panic)) => Err(panic.into()),
-        _ if !stopping => anyhow::bail!("the worker ended, and nobody asked for it"),
-        _ => Ok(()),
-    }
+    connection.flush().await;
+    Ok(ended?)
 }

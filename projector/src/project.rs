@@ -12,7 +12,7 @@ use tidelog_runtime::failpoint::{Failpoint, reach};
 use tidelog_store::projections::{self, Projection};
 
 use crate::config::Measure;
-use crate::delta::Delta;
+use crate::delta::{DamagedLog, Delta};
 use crate::transaction::{Damage, FoldError, Folder, Target, bounded};
 
 /// What became of a space.
@@ -26,6 +26,8 @@ pub(crate) enum Progress {
         /// Whether that is all there was when the transaction began.
         caught_up: bool,
     },
+    /// It is behind, and the transaction had no room left for it.
+    NoRoom,
     /// There is no such log: nothing was ever committed to the space, or it was erased.
     NoLog,
     /// It cannot be folded.
@@ -80,28 +82,41 @@ impl Projector {
             .collect();
         // In the caller's order: it is whose turn it is.
         let targets = spaces.iter().filter_map(|space| locked.get(space)).map(target).collect();
-        let mut moved = Vec::new();
+        let (mut moved, mut left, mut damaged) = (Vec::new(), Vec::new(), false);
         for result in self.folder.advance(&mut transaction, targets, schema).await? {
             match result {
                 Ok(target) => {
                     let Some(projection) = locked.remove(&target.space) else { continue };
-                    let caught_up = target.applied >= projection.head;
                     let applied = target.applied;
+                    let caught_up = applied >= projection.head;
                     progress.insert(target.space.clone(), Progress::Folded { applied, caught_up });
                     if applied > projection.applied {
                         moved.push(follow(projection, target, schema.version()));
+                    } else if !caught_up {
+                        left.push(projection);
                     }
                 }
                 Err((space, damage)) => {
+                    damaged = true;
                     progress.insert(space, Progress::Damaged(damage));
                 }
             }
         }
+        let nothing_read = moved.is_empty() && !damaged;
+        progress.extend(left.into_iter().map(|behind| not_moved(behind, nothing_read)));
         projections::advance(&mut transaction, &moved).await?;
         reach(Failpoint::ProjectorBeforeCommit);
         transaction.commit().await?;
         Ok(progress)
     }
+}
+
+/// What became of a space that is behind and was not moved on. One segment is read in any case: where nothing was read
+/// of any space, there was nothing to read.
+fn not_moved(behind: Projection, nothing_read: bool) -> (SpaceId, Progress) {
+    let Projection { space, applied, head, .. } = behind;
+    let damage = DamagedLog::End { applied, head };
+    (space, if nothing_read { Progress::Damaged(damage.into()) } else { Progress::NoRoom })
 }
 
 fn target(projection: &Projection) -> Target {

@@ -14,8 +14,8 @@ use tidelog_store::{entities, entity_keys, skipped_events, spaces};
 use tokio::time::sleep;
 
 use crate::config::Measure;
-use crate::delta::Delta;
-use crate::transaction::{FoldError, Folder, Target, bounded};
+use crate::delta::{DamagedLog, Delta};
+use crate::transaction::{Damage, FoldError, Folder, Target, bounded};
 
 /// Rows that one transaction deletes of a generation that nobody reads.
 const ROWS: i64 = 5000;
@@ -31,8 +31,10 @@ pub struct Rebuilt {
 
 /// What one transaction did.
 enum Step {
-    /// There is more to do.
-    Next,
+    /// More of the log is folded into the next generation.
+    Filled,
+    /// Less is left of a generation that nobody reads.
+    Emptied,
     /// Readers read what was rebuilt through this position; the old rows are still there.
     Switched(Position),
     /// Somebody else works on it.
@@ -41,6 +43,18 @@ enum Step {
     Newer(u32),
     /// Nothing is under way.
     Done,
+}
+
+/// What became of a rebuild.
+enum Ended {
+    /// There was nothing to do.
+    Nothing,
+    /// What an earlier one had left is gone; nothing was rebuilt.
+    Cleared,
+    /// It was another process that let readers switch.
+    Shared,
+    /// Readers read what was rebuilt through this position.
+    Switched(Position),
 }
 
 /// Rebuilds spaces.
@@ -62,16 +76,35 @@ impl Rebuilder {
     /// # Errors
     /// When the database is away, or the log is damaged: what was read so far goes on being read.
     pub async fn rebuild(&mut self, space: &SpaceId, schema: &Schema) -> Result<Rebuilt, FoldError> {
-        self.begin(space, schema).await?;
-        let mut rebuilt = Rebuilt { applied: Position::ZERO };
         loop {
-            match self.step(space, schema).await? {
-                Step::Next => {}
-                Step::Switched(applied) => rebuilt.applied = applied,
-                Step::Elsewhere => sleep(ELSEWHERE_PAUSE).await,
-                Step::Newer(version) => return Err(FoldError::NewerSchema { space: space.clone(), version }),
-                Step::Done => return Ok(rebuilt),
+            let begun = self.begin(space, schema).await?;
+            match self.finish(space, schema).await? {
+                Ended::Switched(applied) => return Ok(Rebuilt { applied }),
+                // Now that what an earlier one left is gone, there is room for this one.
+                Ended::Cleared if !begun => {}
+                _ => return Ok(Rebuilt { applied: Position::ZERO }),
             }
+        }
+    }
+
+    /// Works until no rebuild of the space is under way.
+    async fn finish(&mut self, space: &SpaceId, schema: &Schema) -> Result<Ended, FoldError> {
+        let mut ended = Ended::Nothing;
+        loop {
+            ended = match (self.step(space, schema).await?, ended) {
+                (Step::Done, ended) => return Ok(ended),
+                (Step::Newer(version), _) => {
+                    return Err(FoldError::NewerSchema { space: space.clone(), version });
+                }
+                (Step::Switched(applied), _) => Ended::Switched(applied),
+                (Step::Filled, _) => Ended::Shared,
+                (Step::Emptied, Ended::Nothing) => Ended::Cleared,
+                (Step::Emptied, ended) => ended,
+                (Step::Elsewhere, _) => {
+                    sleep(ELSEWHERE_PAUSE).await;
+                    Ended::Shared
+                }
+            };
         }
     }
 
@@ -87,7 +120,7 @@ impl Rebuilder {
             Ok(rebuilds::begin_outdated(&mut connection, space, schema.version()).await?)
         })
         .await?;
-        while matches!(self.step(space, schema).await?, Step::Next | Step::Switched(_)) {}
+        while !matches!(self.step(space, schema).await?, Step::Done | Step::Elsewhere | Step::Newer(_)) {}
         Ok(())
     }
 
@@ -96,12 +129,13 @@ impl Rebuilder {
         &self.folder.pool
     }
 
-    async fn begin(&self, space: &SpaceId, schema: &Schema) -> Result<(), FoldError> {
+    async fn begin(&self, space: &SpaceId, schema: &Schema) -> Result<bool, FoldError> {
         bounded(self.folder.deadline(), async {
             let mut transaction = self.folder.pool.begin().await?;
             projections::ensure(&mut transaction, &[space.as_str()], schema.version()).await?;
-            rebuilds::begin(&mut transaction, space, schema.version()).await?;
-            Ok(transaction.commit().await?)
+            let begun = rebuilds::begin(&mut transaction, space, schema.version()).await?;
+            transaction.commit().await?;
+            Ok(begun)
         })
         .await
     }
@@ -137,9 +171,14 @@ impl Rebuilder {
     ) -> Result<Step, FoldError> {
         let head = spaces::find(&mut *connection, space).await?.map_or(Position::ZERO, |space| space.head);
         if rebuild.applied < head {
+            let before = rebuild.applied;
             let rebuild = self.fold(connection, space, rebuild, schema).await?;
+            if rebuild.applied == before {
+                let source = Damage::Log(DamagedLog::End { applied: before, head });
+                return Err(FoldError::Damaged { space: space.clone(), source });
+            }
             rebuilds::update(connection, space, &rebuild).await?;
-            return Ok(Step::Next);
+            return Ok(Step::Filled);
         }
         let Some(live) = projections::lock(&mut *connection, space).await? else {
             // Erased meanwhile.
@@ -149,7 +188,7 @@ impl Rebuilder {
         let rebuild = self.fold(&mut *connection, space, rebuild, schema).await?;
         if rebuild.applied < live.applied {
             rebuilds::update(connection, space, &rebuild).await?;
-            return Ok(Step::Next);
+            return Ok(Step::Filled);
         }
         switch(connection, space, live, rebuild).await
     }
@@ -209,7 +248,7 @@ async fn abandon(
     rebuild: Rebuild,
 ) -> Result<Step, FoldError> {
     rebuilds::update(connection, space, &Rebuild { retired: true, ..rebuild }).await?;
-    Ok(Step::Next)
+    Ok(Step::Emptied)
 }
 
 /// Deletes a chunk of a retired generation; ends the rebuild when nothing is left of it.
@@ -218,9 +257,9 @@ async fn empty(connection: &mut PgConnection, space: &SpaceId, retired: &Rebuild
     let entities = entities::delete_generation(&mut *connection, space, generation, ROWS).await?;
     let keys = entity_keys::delete_generation(&mut *connection, space, generation, ROWS).await?;
     if entities + keys > 0 {
-        return Ok(Step::Next);
+        return Ok(Step::Emptied);
     }
     skipped_events::delete_generation(&mut *connection, space, generation).await?;
     rebuilds::finish(connection, space).await?;
-    Ok(Step::Next)
+    Ok(Step::Emptied)
 }

@@ -120,7 +120,8 @@ impl Folder {
         let mut decoded_bytes = 0;
         for (index, target) in targets.iter_mut().enumerate() {
             for segment in segments.get(&target.space).into_iter().flatten() {
-                if decoded_bytes >= self.measure.decoded_bytes {
+                // The first segment is taken in any case.
+                if decoded_bytes > 0 && decoded_bytes >= self.measure.decoded_bytes {
                     return damaged;
                 }
                 let (header, frame) = (&segment.header, &segment.frame);

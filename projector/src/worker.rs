@@ -165,6 +165,8 @@ fn settle(backlog: &mut Backlog<Acker>, space: &SpaceId, progress: Progress) -> 
         }
         Progress::Folded { caught_up: true, .. } | Progress::NoLog => backlog.caught_up(space),
         Progress::Folded { applied, caught_up: false } => backlog.moved(space, applied),
+        // It keeps its place, in front of those that were moved on.
+        Progress::NoRoom => Vec::new(),
         Progress::Damaged(damage) => stand_aside(backlog, space, &damage),
     }
 }

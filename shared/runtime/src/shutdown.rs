@@ -5,7 +5,7 @@ use std::io;
 use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::task::JoinHandle;
+use tokio::task::{JoinError, JoinHandle};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -68,6 +68,42 @@ impl Drain {
             tracing::warn!(left = self.tasks.len(), "stopping with work in flight");
         }
         finished
+    }
+}
+
+/// A service's worker ended, and nobody had asked for it: whoever runs the service should start another.
+#[derive(Debug, thiserror::Error)]
+pub enum WorkerEnded {
+    /// It has a defect.
+    #[error("the worker panicked")]
+    Panicked(#[from] JoinError),
+    /// Its queue ended.
+    #[error("the worker ended, and nobody asked for it")]
+    Alone,
+}
+
+/// Runs until `shutdown`, feeding a worker, then waits for all of `drain`; or until the worker ends by itself.
+///
+/// # Errors
+/// The worker ended by itself.
+pub async fn feed_worker(
+    feeding: impl Future<Output = ()>,
+    worker: JoinHandle<()>,
+    drain: &Drain,
+    shutdown: &CancellationToken,
+) -> Result<(), WorkerEnded> {
+    let ended = tokio::select! {
+        () = feeding => None,
+        ended = worker => Some(ended),
+    };
+    let stopping = shutdown.is_cancelled();
+    // Without its worker a service does nothing.
+    shutdown.cancel();
+    drain.finish().await;
+    match ended {
+        Some(Err(panic)) => Err(panic.into()),
+        _ if !stopping => Err(WorkerEnded::Alone),
+        _ => Ok(()),
     }
 }
 

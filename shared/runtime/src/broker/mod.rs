@@ -30,6 +30,9 @@ const HEADER_RESERVE_BYTES: usize = 64 * 1024;
 /// Bound of one request to JetStream's API.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// How long last words may take to leave.
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
+
 /// How long a message to ourselves may take to come back.
 const ROUND_TRIP_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -113,6 +116,11 @@ impl Broker {
         };
         self.shared.link.wait_connected(client).await.is_ok()
             && matches!(timeout(ROUND_TRIP_TIMEOUT, echoed).await, Ok(Some(_)))
+    }
+
+    /// Waits, for a moment at most, until what this connection was told has left it: the last words of a process.
+    pub async fn flush(&self) {
+        let _ = timeout(FLUSH_TIMEOUT, self.client().flush()).await;
     }
 
     /// Bytes of the largest payload that may be published: the broker's `max_payload` (1 MiB until it has told

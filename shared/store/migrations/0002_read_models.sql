@@ -46,6 +46,25 @@ CREATE TABLE entities (
     -- No other index: most updates then touch no index at all (HOT). Queries by value go through `entity_keys`.
 ) WITH (fillfactor = 70);
 
+-- How a field of a view compares with an operand: '<', '=' or '>', or null where the entity lacks the field. Of a set or
+-- list ('elements'): '=' if the operand is in it. Sums may be texts of digits, so numbers ('number') are compared as
+-- numeric; texts as bytes, not as a language does. One expression, so that it becomes part of the statements that call it.
+CREATE FUNCTION field_compares(view jsonb, field text, kind text, operand jsonb) RETURNS text
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN CASE kind
+    WHEN 'elements' THEN CASE WHEN view -> field @> jsonb_build_array(operand) THEN '=' END
+    WHEN 'number' THEN CASE
+        WHEN (view ->> field)::numeric < (operand #>> '{}')::numeric THEN '<'
+        WHEN (view ->> field)::numeric = (operand #>> '{}')::numeric THEN '='
+        WHEN (view ->> field)::numeric > (operand #>> '{}')::numeric THEN '>'
+    END
+    ELSE CASE
+        WHEN (view ->> field) COLLATE "C" < (operand #>> '{}') COLLATE "C" THEN '<'
+        WHEN (view ->> field) COLLATE "C" = (operand #>> '{}') COLLATE "C" THEN '='
+        WHEN (view ->> field) COLLATE "C" > (operand #>> '{}') COLLATE "C" THEN '>'
+    END
+END;
+
 -- Values of the fields that the schema says are `indexed`, of visible entities: a row for each value, several for
 -- a set or a list. `key` orders as the values do, cut to a length that fits an index; who finds an entity by its key
 -- looks at the value again.

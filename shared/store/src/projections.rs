@@ -57,12 +57,14 @@ pub async fn ensure(connection: &mut PgConnection, spaces: &[&str], schema_versi
     Ok(())
 }
 
-/// Those of the spaces that have a row.
+/// Those of the spaces that have a row and a log.
 pub async fn present(connection: &mut PgConnection, spaces: &[&str]) -> sqlx::Result<Vec<SpaceId>> {
-    let rows = sqlx::query("SELECT space_id FROM projections WHERE space_id = ANY ($1::text[])")
-        .bind(spaces)
-        .fetch_all(connection)
-        .await?;
+    let rows = sqlx::query(
+        "SELECT space_id FROM projections JOIN spaces USING (space_id) WHERE space_id = ANY ($1::text[])",
+    )
+    .bind(spaces)
+    .fetch_all(connection)
+    .await?;
     rows.iter().map(|row| columns::id(row, "space_id")).collect()
 }
 

@@ -33,18 +33,23 @@ fn rebuild(row: &PgRow) -> sqlx::Result<Rebuild> {
     })
 }
 
-/// Begins one, unless one is under way or the space was never folded.
-pub async fn begin(connection: &mut PgConnection, space: &SpaceId, schema_version: u32) -> sqlx::Result<()> {
-    sqlx::query(
+/// Begins one, unless one is under way or the space was never folded; returns whether it did.
+pub async fn begin(
+    connection: &mut PgConnection,
+    space: &SpaceId,
+    schema_version: u32,
+) -> sqlx::Result<bool> {
+    // The lock makes it wait for a switch of generations that is being committed: the next one must be nobody's.
+    let done = sqlx::query(
         "INSERT INTO rebuilds (space_id, generation, schema_version)
-         SELECT space_id, generation + 1, $2 FROM projections WHERE space_id = $1
+         SELECT space_id, generation + 1, $2 FROM projections WHERE space_id = $1 FOR UPDATE
          ON CONFLICT DO NOTHING",
     )
     .bind(space.as_str())
     .bind(i64::from(schema_version))
     .execute(connection)
     .await?;
-    Ok(())
+    Ok(done.rows_affected() > 0)
 }
 
 /// As [`begin`], but only if this schema version alone did not fold the space, and no later one did.
@@ -57,6 +62,7 @@ pub async fn begin_outdated(
         "INSERT INTO rebuilds (space_id, generation, schema_version)
          SELECT space_id, generation + 1, $2 FROM projections
          WHERE space_id = $1 AND (schema_version < $2 OR (schema_version = $2 AND mixed))
+         FOR UPDATE
          ON CONFLICT DO NOTHING",
     )
     .bind(space.as_str())

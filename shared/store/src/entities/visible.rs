@@ -100,7 +100,6 @@ pub async fn find(
 
 /// A page of entities, found by looking at those of their type one after the other.
 pub async fn list(connection: &mut PgConnection, query: &PageQuery<'_>) -> sqlx::Result<Page> {
-    // Sums may be texts of digits, and texts must not be compared as a language does.
     let rows = sqlx::query(
         "WITH matching AS (
              SELECT entity_id, view, updated_position FROM entities
@@ -108,13 +107,7 @@ pub async fn list(connection: &mut PgConnection, query: &PageQuery<'_>) -> sqlx:
                AND visible AND updated_position > $5 AND NOT EXISTS (
                    SELECT FROM unnest($6::text[], $7::text[], $8::text[], $9::jsonb[])
                      AS wanted (field, kind, accepted, operand)
-                   WHERE strpos(accepted, coalesce(CASE kind
-                       WHEN 'elements' THEN CASE WHEN view -> field @> jsonb_build_array(operand) THEN '=' END
-                       WHEN 'number' THEN substr('<=>', 2 + sign(
-                           (view ->> field)::numeric - (operand #>> '{}')::numeric)::integer, 1)
-                       ELSE substr('<=>', 2 + sign(
-                           bttextcmp(view ->> field, (operand #>> '{}') COLLATE \"C\"))::integer, 1)
-                   END, '?')) = 0
+                   WHERE strpos(accepted, coalesce(field_compares(view, field, kind, operand), '?')) = 0
                )
              ORDER BY entity_id LIMIT $10 + 1
          ), counted AS (
@@ -168,13 +161,7 @@ pub async fn list_by_key(
                    AND visible AND updated_position > $5 AND NOT EXISTS (
                        SELECT FROM unnest($6::text[], $7::text[], $8::text[], $9::jsonb[])
                          AS wanted (field, kind, accepted, operand)
-                       WHERE strpos(accepted, coalesce(CASE kind
-                           WHEN 'elements' THEN CASE WHEN view -> field @> jsonb_build_array(operand) THEN '=' END
-                           WHEN 'number' THEN substr('<=>', 2 + sign(
-                               (view ->> field)::numeric - (operand #>> '{}')::numeric)::integer, 1)
-                           ELSE substr('<=>', 2 + sign(
-                               bttextcmp(view ->> field, (operand #>> '{}') COLLATE \"C\"))::integer, 1)
-                       END, '?')) = 0
+                       WHERE strpos(accepted, coalesce(field_compares(view, field, kind, operand), '?')) = 0
                    )
                  LIMIT 1
              ) AS entity

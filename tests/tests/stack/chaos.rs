@@ -9,7 +9,7 @@ use rustix::process::{Signal, kill_process};
 use tidelog_tests::eventually;
 use tokio::time::{Instant, sleep_until};
 
-use super::harness::Stack;
+use super::harness::{SOON, Stack};
 
 const SEEDS: u64 = 10;
 const ROLES: [&str; 5] = ["gateway", "ingest", "projector", "nats", "postgres"];
@@ -17,13 +17,6 @@ const ROLES: [&str; 5] = ["gateway", "ingest", "projector", "nats", "postgres"];
 const KILLS: usize = 3;
 /// The longest pause before a process is killed once more.
 const PAUSE_MILLIS: u64 = 400;
-
-/// What a dead service held comes again soon, and nobody waits long for the dead.
-const SOON: [(&str, &str); 3] = [
-    ("TIDELOG__BROKER__ACK_WAIT_SECONDS", "3"),
-    ("TIDELOG__DATABASE__STATEMENT_TIMEOUT_MS", "2000"),
-    ("TIDELOG__GATEWAY__COMMIT_WAIT_MS", "1000"),
-];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn invariants_2_3_4_and_5_hold_whatever_is_killed_and_whenever() {

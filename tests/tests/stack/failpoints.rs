@@ -5,14 +5,7 @@ use std::path::PathBuf;
 use tidelog_runtime::failpoint::Failpoint;
 use tidelog_tests::{Answer, Batch, eventually};
 
-use super::harness::Stack;
-
-/// What a dead service held comes again within the test, so that a second handling would show.
-const SOON: [(&str, &str); 3] = [
-    ("TIDELOG__BROKER__ACK_WAIT_SECONDS", "3"),
-    ("TIDELOG__DATABASE__STATEMENT_TIMEOUT_MS", "2000"),
-    ("TIDELOG__GATEWAY__COMMIT_WAIT_MS", "1000"),
-];
+use super::harness::{SOON, Stack};
 
 /// The passing that ends the process: some of the trace is in the log by then.
 const PASSING: usize = 3;

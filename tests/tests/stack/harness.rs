@@ -10,6 +10,14 @@ use tidelog_tests::eventually;
 
 const WORKSPACE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
 
+/// What a dead service held comes again within the test, so that a second handling would show; nobody waits long for
+/// the dead.
+pub const SOON: [(&str, &str); 3] = [
+    ("TIDELOG__BROKER__ACK_WAIT_SECONDS", "3"),
+    ("TIDELOG__DATABASE__STATEMENT_TIMEOUT_MS", "2000"),
+    ("TIDELOG__GATEWAY__COMMIT_WAIT_MS", "1000"),
+];
+
 /// The recorded workouts to replay: a sample, or the file that `TIDELOG_TEST_TRACE` names.
 pub fn trace() -> PathBuf {
     let sample = Path::new(env!("CARGO_MANIFEST_DIR")).join("data/workouts-sample.ndjson.gz");

@@ -5,6 +5,7 @@ mod trouble {
     mod broker_restarts;
     mod broker_wiped;
     mod concurrency;
+    mod cut_off_begins;
     mod database_restarts;
     mod epochs;
     mod full_broker;

@@ -4,8 +4,8 @@ use std::future::Future;
 use std::time::Duration;
 
 use serde::Deserialize;
-use sqlx::Connection;
-use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
+use sqlx::{Connection, Row};
 
 use crate::config::{Secret, positive};
 
@@ -86,11 +86,17 @@ pub fn connect(config: &DatabaseConfig, application_name: &str) -> Result<PgPool
                 Ok(true)
             })
         })
-        .after_release(|connection, _| {
-            Box::pin(async move { within(ANSWER_TIMEOUT, connection.ping()).await.map(|()| true) })
-        })
+        .after_release(|connection, _| Box::pin(within(ANSWER_TIMEOUT, is_out_of_transactions(connection))))
         .connect_lazy_with(options);
     Ok(pool)
+}
+
+/// Whether a connection that comes back answers, and is in no transaction. The driver can leave one open where its
+/// beginning was cut off; whatever then ran on the connection would never be committed.
+async fn is_out_of_transactions(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
+    // In the simple protocol a statement of its own begins with its transaction, to the microsecond.
+    let row = sqlx::raw_sql("SELECT now() = statement_timestamp()").fetch_one(connection).await?;
+    row.try_get(0)
 }
 
 /// Bounds work on the database from our side: PostgreSQL ends a long statement itself, but not when it, or the

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
 use sqlx::PgPool;
-use tidelog_events::id::{Position, SpaceId};
+use tidelog_events::id::SpaceId;
 use tidelog_events::schema::Schema;
 use tidelog_projector::{ProjectorConfig, Rebuilder};
 use tidelog_runtime::config::{Config, SchemaConfig, Sources};
@@ -12,6 +12,7 @@ use tidelog_runtime::database::{self, DatabaseConfig};
 use tidelog_store::spaces;
 
 use crate::stack_file::StackFile;
+use crate::terminal::warn;
 
 const SPACES_AT_ONCE: i64 = 1000;
 const DATABASE_VARIABLE: &str = "TIDELOG__DATABASE__URL";
@@ -78,29 +79,34 @@ impl Rebuild {
     }
 
     async fn every(&mut self) -> Result<()> {
-        let (started, mut count) = (Instant::now(), 0);
+        let (started, mut count, mut failed) = (Instant::now(), 0, 0);
         let mut after = String::new();
         loop {
             let page = spaces::list(&mut *self.pool.acquire().await?, &after, SPACES_AT_ONCE).await?;
             let Some(last) = page.last() else { break };
             last.space.as_str().clone_into(&mut after);
             for space in &page {
-                self.one(&space.space).await?;
-                count += 1;
+                match self.one(&space.space).await {
+                    Ok(()) => count += 1,
+                    Err(error) => {
+                        warn(space.space.as_str(), &format!("{error:#}"));
+                        failed += 1;
+                    }
+                }
             }
         }
         println!("{count} spaces rebuilt in {:.1} s", started.elapsed().as_secs_f32());
+        ensure!(failed == 0, "{failed} spaces could not be rebuilt: see above; what was there is still read");
         Ok(())
     }
 
     async fn one(&mut self, space: &SpaceId) -> Result<()> {
         let started = Instant::now();
         let rebuilt = self.rebuilder.rebuild(space, &self.schema).await;
-        let rebuilt =
-            rebuilt.with_context(|| format!("cannot rebuild {space}; what was there is still read"))?;
+        let rebuilt = rebuilt.with_context(|| format!("cannot rebuild {space}"))?;
         match rebuilt.applied {
-            Position::ZERO => println!("{space}: rebuilt by the projector, which was at it"),
-            applied => println!(
+            None => println!("{space}: rebuilt by the projector, which was at it"),
+            Some(applied) => println!(
                 "{space}: {applied} events folded with schema version {} in {:.2} s",
                 self.schema.version(),
                 started.elapsed().as_secs_f32()

@@ -12,6 +12,7 @@ use tidelog_store::entity_keys::{self, EntityKeyColumns};
 use tidelog_store::skipped_events::{self, SkippedColumns};
 use tokio::task::block_in_place;
 
+use crate::delta::Touched;
 use crate::transaction::{Damage, Target};
 
 /// A key of an entity: the field and its value, as an index orders it.
@@ -39,16 +40,16 @@ struct Ready {
 pub(crate) async fn apply(
     connection: &mut PgConnection,
     targets: Vec<Target>,
+    stored: &StoredLines,
     mut damaged: BTreeMap<usize, Damage>,
     schema: &Schema,
 ) -> sqlx::Result<Vec<Result<Target, (SpaceId, Damage)>>> {
-    let stored = read_stored(connection, &targets).await?;
     let merged = block_in_place(|| {
         let merge = |(index, target): (usize, Target)| {
             let space = target.space.clone();
             match damaged.remove(&index) {
                 Some(damage) => Err((space, damage)),
-                None => merge(target, &stored, schema).map_err(|damage| (space, damage.into())),
+                None => merge(target, stored, schema).map_err(|damage| (space, damage.into())),
             }
         };
         targets.into_iter().enumerate().map(merge).collect::<Vec<_>>()
@@ -58,29 +59,48 @@ pub(crate) async fn apply(
     Ok(merged.into_iter().map(|result| result.map(|ready| ready.target)).collect())
 }
 
-/// The stored lines of the touched entities.
-type StoredLines = BTreeMap<(SpaceId, EntityKey), String>;
+/// The stored lines of the touched entities; none where there was no room for a line.
+pub(crate) struct StoredLines(BTreeMap<(SpaceId, EntityKey), Option<String>>);
 
-async fn read_stored(connection: &mut PgConnection, targets: &[Target]) -> sqlx::Result<StoredLines> {
-    let mut wanted = KeyColumns::default();
-    for target in targets {
-        for key in target.delta.entities.keys() {
-            wanted.push(&target.space, target.generation, key);
+impl StoredLines {
+    /// Reads them, as many as have `bytes` bytes: those of the first targets first, each target's in the order in which
+    /// they are touched.
+    pub(crate) async fn read(
+        connection: &mut PgConnection,
+        targets: &[Target],
+        bytes: u64,
+    ) -> sqlx::Result<Self> {
+        let mut wanted = KeyColumns::default();
+        for target in targets {
+            let mut touched: Vec<_> = target.delta.entities.iter().collect();
+            touched.sort_by_key(|(_, touched)| touched.first);
+            for (key, _) in touched {
+                wanted.push(&target.space, target.generation, key);
+            }
         }
+        let stored = entities::lines(connection, &wanted, i64::try_from(bytes).unwrap_or(i64::MAX)).await?;
+        let line = |StoredEntity { space, key, clocks }| ((space, key), clocks);
+        Ok(Self(stored.into_iter().map(line).collect()))
     }
-    let stored = entities::lines(connection, &wanted).await?;
-    Ok(stored.into_iter().map(|StoredEntity { space, key, clocks }| ((space, key), clocks)).collect())
+
+    /// The position through which the target can be folded with what was read; `None` where all was.
+    pub(crate) fn room_for(&self, target: &Target) -> Option<Position> {
+        let left_out = target.delta.entities.iter().filter(|(key, _)| {
+            let place = (target.space.clone(), (*key).clone());
+            matches!(self.0.get(&place), Some(None))
+        });
+        left_out.map(|(_, touched)| Position(touched.first.0 - 1)).min()
+    }
 }
 
 fn merge(mut target: Target, stored: &StoredLines, schema: &Schema) -> Result<Ready, DamagedLine> {
     let delta = std::mem::take(&mut target.delta);
-    metrics::counter!("tidelog_projector_events_total").increment(delta.events);
-    metrics::counter!("tidelog_projector_skipped_events_total").increment(delta.skipped.len() as u64);
+    (target.events, target.skipped) = (delta.events, delta.skipped.len() as u64);
     let mut merged = Vec::with_capacity(delta.entities.len());
-    for (key, (entity, updated)) in delta.entities {
+    for (key, touched) in delta.entities {
         let place = (target.space.clone(), key);
-        let old = stored.get(&place).map(String::as_str);
-        let entity = merge_entity(place.1, entity, updated, old, schema)?;
+        let old = stored.0.get(&place).and_then(Option::as_deref);
+        let entity = merge_entity(place.1, touched, old, schema)?;
         let new_digest = LineDigest::of(entity.line.as_bytes());
         let old_digest = old.map(|line| LineDigest::of(line.as_bytes()));
         target.state_hash.replace(&entity.key.entity_type, old_digest, new_digest);
@@ -92,8 +112,7 @@ fn merge(mut target: Target, stored: &StoredLines, schema: &Schema) -> Result<Re
 
 fn merge_entity(
     key: EntityKey,
-    new: Entity,
-    updated: Position,
+    touched: Touched,
     stored: Option<&str>,
     schema: &Schema,
 ) -> Result<Merged, DamagedLine> {
@@ -103,13 +122,13 @@ fn merge_entity(
         None => Entity::default(),
     };
     let old_keys = index_keys(&entity, entity_type);
-    entity.merge(new, entity_type);
+    entity.merge(touched.entity, entity_type);
     let new_keys = index_keys(&entity, entity_type);
     Ok(Merged {
         visible: entity.is_visible(),
         view: entity.view(),
         line: entity.line(&key),
-        updated,
+        updated: touched.last,
         added: new_keys.iter().filter(|key| !old_keys.contains(key)).cloned().collect(),
         removed: old_keys.into_iter().filter(|key| !new_keys.contains(key)).collect(),
         key,

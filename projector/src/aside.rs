@@ -33,6 +33,11 @@ impl Aside {
         self.0.get(space).is_some_and(|failed| failed.until > now)
     }
 
+    /// Whether the last try of a space failed.
+    pub(crate) fn has_failed(&self, space: &SpaceId) -> bool {
+        self.0.contains_key(space)
+    }
+
     /// The space could be folded: its next failure is a first one again.
     pub(crate) fn forgive(&mut self, space: &SpaceId) {
         self.0.remove(space);

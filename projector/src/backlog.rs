@@ -51,13 +51,18 @@ impl<M> Backlog<M> {
         None
     }
 
-    /// Up to `most` spaces whose turn it is; they stay in the backlog until they are settled.
+    /// Up to `most` spaces whose turn it is; they stay in the backlog until they are settled. A space whose last try
+    /// failed has a round of its own, so that it fails alone.
     pub(crate) fn next_round(&mut self, most: usize, now: Instant) -> Vec<SpaceId> {
-        let due = |space: &&SpaceId| {
+        let is_due = |space: &&SpaceId| {
             let not_before = self.waiting.get(*space).and_then(|waiting| waiting.not_before);
             not_before.is_none_or(|not_before| not_before <= now)
         };
-        self.turns.iter().filter(due).take(most).cloned().collect()
+        let due = self.turns.iter().filter(is_due);
+        match due.clone().next() {
+            Some(first) if self.aside.has_failed(first) => vec![first.clone()],
+            _ => due.filter(|space| !self.aside.has_failed(space)).take(most).cloned().collect(),
+        }
     }
 
     /// When the next space is due; `None` where none waits.
@@ -175,6 +180,11 @@ mod tests {
         );
         now += pause;
         assert_eq!(backlog.add(space("bad"), Position(9), Some(8), now), None);
-        assert_eq!(names(&backlog.next_round(9, now)), ["good", "bad"]);
+        assert_eq!(names(&backlog.next_round(9, now)), ["good"]);
+        assert_eq!(backlog.moved(&space("good"), Position(1)), [] as [usize; 0]);
+        assert_eq!(names(&backlog.next_round(9, now)), ["bad"], "it has its turn, and has it alone");
+        assert_eq!(backlog.caught_up(&space("bad")), [8]);
+        backlog.add(space("bad"), Position(10), Some(9), now);
+        assert_eq!(names(&backlog.next_round(9, now)), ["good", "bad"], "once folded, it is like the others");
     }
 }

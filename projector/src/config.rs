@@ -17,6 +17,8 @@ pub struct ProjectorConfig {
     pub transaction_stored_bytes: u64,
     /// Bytes of them, decoded, that one transaction folds.
     pub transaction_bytes: u64,
+    /// Bytes of stored entities that one transaction reads and writes.
+    pub transaction_entity_bytes: u64,
     /// How often spaces are looked for whose log goes on behind what is folded, or that must be rebuilt.
     pub sweep_interval_ms: u64,
     /// How long stopping may take.
@@ -31,15 +33,21 @@ impl ProjectorConfig {
 
     /// What one transaction may take in.
     pub fn measure(&self) -> Measure {
-        Measure { stored_bytes: self.transaction_stored_bytes, decoded_bytes: self.transaction_bytes }
+        Measure {
+            stored_bytes: self.transaction_stored_bytes,
+            decoded_bytes: self.transaction_bytes,
+            entity_bytes: self.transaction_entity_bytes,
+        }
     }
 }
 
-/// What one transaction may take in; always at least one segment.
+/// What one transaction may take in; always at least one event.
 #[derive(Debug, Clone, Copy)]
 pub struct Measure {
     /// Stored bytes that are read.
     pub stored_bytes: u64,
     /// Decoded bytes that are folded.
     pub decoded_bytes: u64,
+    /// Bytes of the stored entities that they touch.
+    pub entity_bytes: u64,
 }

@@ -55,21 +55,41 @@ pub enum DamagedLog {
 /// Events of one space, folded by themselves.
 #[derive(Debug, Default)]
 pub(crate) struct Delta {
-    /// The entities that they are about, each with the position of its last event here.
-    pub(crate) entities: BTreeMap<EntityKey, (Entity, Position)>,
+    /// The entities that they are about.
+    pub(crate) entities: BTreeMap<EntityKey, Touched>,
     /// Those that the fold skips.
     pub(crate) skipped: Vec<(Position, Skipped)>,
     /// How many there were.
     pub(crate) events: u64,
 }
 
+/// An entity that a delta touches.
+#[derive(Debug)]
+pub(crate) struct Touched {
+    /// What the events here amount to.
+    pub(crate) entity: Entity,
+    /// The positions of the first and the last of them.
+    pub(crate) first: Position,
+    pub(crate) last: Position,
+}
+
+/// Which positions of a space are taken in.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Span {
+    /// Those behind this one.
+    pub(crate) applied: Position,
+    /// And through this one.
+    pub(crate) through: Position,
+}
+
 impl Delta {
-    /// Takes a segment in, from behind `applied` on; returns the position that is applied then, and the decoded bytes.
+    /// Takes a segment in, as far as it lies in the span; returns the position that is applied then, and the decoded
+    /// bytes.
     pub(crate) fn take(
         &mut self,
         header: &SegmentHeader,
         frame: &[u8],
-        applied: Position,
+        Span { applied, through }: Span,
         decoder: &mut Decoder,
         schema: &Schema,
     ) -> Result<(Position, u64), DamagedLog> {
@@ -84,21 +104,22 @@ impl Delta {
             .map_err(|source| DamagedLog::Lines { first, source })?;
         let mut devices = Devices::default();
         for (position, line) in (first.0..).map(Position).zip(lines.events) {
-            if position > applied {
+            if position > applied && position <= through {
                 let device = devices.at(header, position).ok_or(DamagedLog::Origin(position))?;
                 self.take_event(line, position, device, schema);
             }
         }
-        Ok((header.last.max(applied), body.len() as u64))
+        Ok((header.last.min(through).max(applied), body.len() as u64))
     }
 
     fn take_event(&mut self, line: &str, position: Position, device: &Arc<DeviceId>, schema: &Schema) {
         self.events += 1;
         match Change::read(line, device, schema) {
             Ok(change) => {
-                let (entity, updated) = self.entities.entry(change.entity.clone()).or_default();
-                entity.apply(change);
-                *updated = position;
+                let new = || Touched { entity: Entity::default(), first: position, last: position };
+                let touched = self.entities.entry(change.entity.clone()).or_insert_with(new);
+                touched.entity.apply(change);
+                touched.last = position;
             }
             Err(skipped) => self.skipped.push((position, skipped)),
         }
@@ -163,7 +184,8 @@ mod tests {
         let schema = Schema::parse(SCHEMA).unwrap();
         let (header, frame) = segment;
         let mut decoder = Decoder::new().unwrap();
-        let taken = delta.take(header, frame, Position(applied), &mut decoder, &schema);
+        let span = Span { applied: Position(applied), through: Position(4) };
+        let taken = delta.take(header, frame, span, &mut decoder, &schema);
         taken.map(|(applied, _)| applied.0)
     }
 
@@ -176,8 +198,14 @@ mod tests {
         assert_eq!(delta.events, 1);
         let gap = take(&mut delta, &segment(5, &["ADDED"]), 3).unwrap_err();
         assert!(matches!(gap, DamagedLog::Gap { first: Position(5), expected: Position(4) }), "{gap}");
-        let (_, updated) = delta.entities.values().next().unwrap();
-        assert_eq!(*updated, Position(3));
+        let touched = delta.entities.values().next().unwrap();
+        assert_eq!((touched.first, touched.last), (Position(3), Position(3)));
+        assert_eq!(
+            take(&mut delta, &segment(4, &["ADDED"; 3]), 3).unwrap(),
+            4,
+            "and no further than through"
+        );
+        assert_eq!(delta.events, 2);
     }
 
     #[test]

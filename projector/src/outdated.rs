@@ -1,4 +1,4 @@
-//! Rebuilds what an older schema version has folded, and goes on with rebuilds that were cut off: one space at a time,
+//! Rebuilds what another schema has folded, and goes on with rebuilds that were cut off: one space at a time,
 //! in the background.
 
 use std::sync::Arc;
@@ -54,9 +54,9 @@ impl Outdated {
         }
         let mut after = String::new();
         loop {
-            let version = schema.version();
+            let id = schema.id();
             let page =
-                self.look(async |connection| projections::outdated(connection, version, &after, PAGE).await);
+                self.look(async |connection| projections::outdated(connection, &id, &after, PAGE).await);
             let page = page.await?;
             let Some(last) = page.last() else { return Ok(()) };
             last.as_str().clone_into(&mut after);

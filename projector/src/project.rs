@@ -12,7 +12,7 @@ use tidelog_runtime::failpoint::{Failpoint, reach};
 use tidelog_store::projections::{self, Projection};
 
 use crate::config::Measure;
-use crate::delta::{DamagedLog, Delta};
+use crate::delta::DamagedLog;
 use crate::transaction::{Damage, FoldError, Folder, Target, bounded};
 
 /// What became of a space.
@@ -66,7 +66,7 @@ impl Projector {
     ) -> Result<BTreeMap<SpaceId, Progress>, FoldError> {
         let mut transaction = self.folder.pool.begin().await?;
         let names: Vec<&str> = spaces.iter().map(SpaceId::as_str).collect();
-        projections::ensure(&mut transaction, &names, schema.version()).await?;
+        projections::ensure(&mut transaction, &names, &schema.id()).await?;
         let present = projections::present(&mut transaction, &names).await?;
         let mut locked: BTreeMap<SpaceId, Projection> = projections::lock_free(&mut transaction, &names)
             .await?
@@ -82,32 +82,63 @@ impl Projector {
             .collect();
         // In the caller's order: it is whose turn it is.
         let targets = spaces.iter().filter_map(|space| locked.get(space)).map(target).collect();
-        let (mut moved, mut left, mut damaged) = (Vec::new(), Vec::new(), false);
+        let mut moves = Moves::default();
         for result in self.folder.advance(&mut transaction, targets, schema).await? {
-            match result {
-                Ok(target) => {
-                    let Some(projection) = locked.remove(&target.space) else { continue };
-                    let applied = target.applied;
-                    let caught_up = applied >= projection.head;
-                    progress.insert(target.space.clone(), Progress::Folded { applied, caught_up });
-                    if applied > projection.applied {
-                        moved.push(follow(projection, target, schema.version()));
-                    } else if !caught_up {
-                        left.push(projection);
-                    }
-                }
-                Err((space, damage)) => {
-                    damaged = true;
-                    progress.insert(space, Progress::Damaged(damage));
-                }
-            }
+            let (space, what) = moves.note(result, &mut locked, schema);
+            progress.insert(space, what);
         }
-        let nothing_read = moved.is_empty() && !damaged;
-        progress.extend(left.into_iter().map(|behind| not_moved(behind, nothing_read)));
-        projections::advance(&mut transaction, &moved).await?;
+        progress.extend(moves.left_behind());
+        projections::advance(&mut transaction, &moves.moved).await?;
         reach(Failpoint::ProjectorBeforeCommit);
         transaction.commit().await?;
+        moves.targets.iter().for_each(Target::count);
         Ok(progress)
+    }
+}
+
+/// What a transaction made of the projections that it had locked.
+#[derive(Default)]
+struct Moves {
+    /// As they are now.
+    moved: Vec<Projection>,
+    /// What was folded for it.
+    targets: Vec<Target>,
+    /// Behind, and not moved on.
+    left: Vec<Projection>,
+    /// Whether any space could not be folded.
+    any_damaged: bool,
+}
+
+impl Moves {
+    fn note(
+        &mut self,
+        result: Result<Target, (SpaceId, Damage)>,
+        locked: &mut BTreeMap<SpaceId, Projection>,
+        schema: &Schema,
+    ) -> (SpaceId, Progress) {
+        let target = match result {
+            Ok(target) => target,
+            Err((space, damage)) => {
+                self.any_damaged = true;
+                return (space, Progress::Damaged(damage));
+            }
+        };
+        let (space, applied) = (target.space.clone(), target.applied);
+        // Each target was made of a locked projection.
+        let Some(projection) = locked.remove(&space) else { return (space, Progress::Locked) };
+        let caught_up = applied >= projection.head;
+        if applied > projection.applied {
+            self.moved.push(follow(projection, &target, schema));
+            self.targets.push(target);
+        } else if !caught_up {
+            self.left.push(projection);
+        }
+        (space, Progress::Folded { applied, caught_up })
+    }
+
+    fn left_behind(&mut self) -> impl Iterator<Item = (SpaceId, Progress)> {
+        let nothing_read = self.moved.is_empty() && !self.any_damaged;
+        std::mem::take(&mut self.left).into_iter().map(move |behind| not_moved(behind, nothing_read))
     }
 }
 
@@ -120,24 +151,19 @@ fn not_moved(behind: Projection, nothing_read: bool) -> (SpaceId, Progress) {
 }
 
 fn target(projection: &Projection) -> Target {
-    Target {
-        space: projection.space.clone(),
-        generation: projection.generation,
-        applied: projection.applied,
-        state_hash: projection.state_hash.clone(),
-        delta: Delta::default(),
-    }
+    let Projection { space, generation, applied, state_hash, .. } = projection;
+    Target::new(space.clone(), *generation, *applied, state_hash.clone())
 }
 
-/// The projection once the target's events are in. One that another version has folded so far is mixed from now on:
-/// it goes on being read, until it is rebuilt.
-fn follow(before: Projection, target: Target, version: u32) -> Projection {
-    let fresh = before.applied == Position::ZERO;
+/// The projection once the target's events are in. One that another schema has folded so far is mixed from now on: it
+/// goes on being read, until it is rebuilt.
+fn follow(before: Projection, target: &Target, schema: &Schema) -> Projection {
+    let (fresh, own) = (before.applied == Position::ZERO, schema.id());
     Projection {
         applied: target.applied,
-        state_hash: target.state_hash,
-        schema_version: if fresh { version } else { before.schema_version.max(version) },
-        mixed: !fresh && (before.mixed || before.schema_version != version),
+        state_hash: target.state_hash.clone(),
+        mixed: !fresh && (before.mixed || before.schema != own),
+        schema: if fresh || own.version >= before.schema.version { own } else { before.schema },
         ..before
     }
 }
@@ -148,27 +174,36 @@ mod tests {
 
     use super::*;
 
+    fn schema(version: u32, field: &str) -> Schema {
+        let text = format!(
+            "{{name: app, version: {version}, entities: {{note: {{fields: {{{field}: {{type: string}}}}}}}}, events: {{}}}}"
+        );
+        Schema::parse(&text).unwrap()
+    }
+
     #[test]
-    fn a_projection_that_two_schema_versions_folded_is_mixed_and_has_the_greater_one() {
-        let check = |(applied, version, mixed), by, expect| {
+    fn a_projection_that_two_schemas_folded_is_mixed_and_has_the_newer_one() {
+        let check = |(applied, by, mixed): (u64, &Schema, bool), own: &Schema, expect: (&Schema, bool)| {
             let before = Projection {
                 space: SpaceId::new("ann").unwrap(),
                 generation: 1,
                 applied: Position(applied),
                 state_hash: StateHash::default(),
-                schema_version: version,
+                schema: by.id(),
                 mixed,
                 head: Position(9),
             };
             let mut target = target(&before);
             target.applied = Position(9);
-            let after = follow(before, target, by);
-            assert_eq!((after.applied, (after.schema_version, after.mixed)), (Position(9), expect));
+            let after = follow(before, &target, own);
+            assert_eq!((after.applied, after.schema, after.mixed), (Position(9), expect.0.id(), expect.1));
         };
-        check((0, 3, false), 4, (4, false));
-        check((5, 3, false), 3, (3, false));
-        check((5, 3, false), 4, (4, true));
-        check((5, 4, false), 3, (4, true));
-        check((5, 4, true), 4, (4, true));
+        let (three, four, edited) = (schema(3, "text"), schema(4, "text"), schema(4, "body"));
+        check((0, &three, false), &four, (&four, false));
+        check((5, &three, false), &three, (&three, false));
+        check((5, &three, false), &four, (&four, true));
+        check((5, &four, false), &three, (&four, true));
+        check((5, &four, true), &four, (&four, true));
+        check((5, &four, false), &edited, (&edited, true));
     }
 }

@@ -14,7 +14,7 @@ use tidelog_store::{entities, entity_keys, skipped_events, spaces};
 use tokio::time::sleep;
 
 use crate::config::Measure;
-use crate::delta::{DamagedLog, Delta};
+use crate::delta::DamagedLog;
 use crate::transaction::{Damage, FoldError, Folder, Target, bounded};
 
 /// Rows that one transaction deletes of a generation that nobody reads.
@@ -25,8 +25,8 @@ const ELSEWHERE_PAUSE: Duration = Duration::from_millis(50);
 /// What a rebuild did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rebuilt {
-    /// The position through which the log was folded when readers switched; zero if another process did it.
-    pub applied: Position,
+    /// The position through which the log was folded when readers switched; none if it was another process that let them.
+    pub applied: Option<Position>,
 }
 
 /// What one transaction did.
@@ -79,10 +79,10 @@ impl Rebuilder {
         loop {
             let begun = self.begin(space, schema).await?;
             match self.finish(space, schema).await? {
-                Ended::Switched(applied) => return Ok(Rebuilt { applied }),
+                Ended::Switched(applied) => return Ok(Rebuilt { applied: Some(applied) }),
                 // Now that what an earlier one left is gone, there is room for this one.
                 Ended::Cleared if !begun => {}
-                _ => return Ok(Rebuilt { applied: Position::ZERO }),
+                _ => return Ok(Rebuilt { applied: None }),
             }
         }
     }
@@ -117,7 +117,7 @@ impl Rebuilder {
     ) -> Result<(), FoldError> {
         bounded(self.folder.deadline(), async {
             let mut connection = self.folder.pool.acquire().await?;
-            Ok(rebuilds::begin_outdated(&mut connection, space, schema.version()).await?)
+            Ok(rebuilds::begin_outdated(&mut connection, space, &schema.id()).await?)
         })
         .await?;
         while !matches!(self.step(space, schema).await?, Step::Done | Step::Elsewhere | Step::Newer(_)) {}
@@ -132,8 +132,9 @@ impl Rebuilder {
     async fn begin(&self, space: &SpaceId, schema: &Schema) -> Result<bool, FoldError> {
         bounded(self.folder.deadline(), async {
             let mut transaction = self.folder.pool.begin().await?;
-            projections::ensure(&mut transaction, &[space.as_str()], schema.version()).await?;
-            let begun = rebuilds::begin(&mut transaction, space, schema.version()).await?;
+            projections::ensure(&mut transaction, &[space.as_str()], &schema.id()).await?;
+            refuse_newer(projections::lock(&mut transaction, space).await?.as_ref(), schema)?;
+            let begun = rebuilds::begin(&mut transaction, space, &schema.id()).await?;
             transaction.commit().await?;
             Ok(begun)
         })
@@ -145,11 +146,11 @@ impl Rebuilder {
             let mut transaction = self.folder.pool.begin().await?;
             let step = match rebuilds::lock_free(&mut transaction, space).await? {
                 Some(rebuild) if rebuild.retired => empty(&mut transaction, space, &rebuild).await?,
-                Some(rebuild) if rebuild.schema_version < schema.version() => {
-                    abandon(&mut transaction, space, rebuild).await?
+                Some(rebuild) if rebuild.schema.version > schema.version() => {
+                    Step::Newer(rebuild.schema.version)
                 }
-                Some(rebuild) if rebuild.schema_version > schema.version() => {
-                    Step::Newer(rebuild.schema_version)
+                Some(rebuild) if rebuild.schema != schema.id() => {
+                    abandon(&mut transaction, space, rebuild).await?
                 }
                 Some(rebuild) => self.fill(&mut transaction, space, rebuild, schema).await?,
                 None if rebuilds::is_under_way(&mut transaction, space).await? => Step::Elsewhere,
@@ -161,7 +162,8 @@ impl Rebuilder {
         .await
     }
 
-    /// Folds the next chunk; at the log's end takes the projection's lock, folds what came meanwhile, and switches.
+    /// Folds the next chunk. Where that reaches the log's end it takes the projection's lock, folds what came meanwhile,
+    /// and switches: in the same transaction, since a busy log has moved on before the next one.
     async fn fill(
         &mut self,
         connection: &mut PgConnection,
@@ -170,9 +172,9 @@ impl Rebuilder {
         schema: &Schema,
     ) -> Result<Step, FoldError> {
         let head = spaces::find(&mut *connection, space).await?.map_or(Position::ZERO, |space| space.head);
+        let before = rebuild.applied;
+        let mut rebuild = self.fold(&mut *connection, space, rebuild, schema).await?;
         if rebuild.applied < head {
-            let before = rebuild.applied;
-            let rebuild = self.fold(connection, space, rebuild, schema).await?;
             if rebuild.applied == before {
                 let source = Damage::Log(DamagedLog::End { applied: before, head });
                 return Err(FoldError::Damaged { space: space.clone(), source });
@@ -185,7 +187,10 @@ impl Rebuilder {
             rebuilds::finish(connection, space).await?;
             return Ok(Step::Done);
         };
-        let rebuild = self.fold(&mut *connection, space, rebuild, schema).await?;
+        refuse_newer(Some(&live), schema)?;
+        if rebuild.applied < live.head {
+            rebuild = self.fold(&mut *connection, space, rebuild, schema).await?;
+        }
         if rebuild.applied < live.applied {
             rebuilds::update(connection, space, &rebuild).await?;
             return Ok(Step::Filled);
@@ -200,20 +205,26 @@ impl Rebuilder {
         rebuild: Rebuild,
         schema: &Schema,
     ) -> Result<Rebuild, FoldError> {
-        let target = Target {
-            space: space.clone(),
-            generation: rebuild.generation,
-            applied: rebuild.applied,
-            state_hash: rebuild.state_hash.clone(),
-            delta: Delta::default(),
-        };
+        let hash = rebuild.state_hash.clone();
+        let target = Target::new(space.clone(), rebuild.generation, rebuild.applied, hash);
         match self.folder.advance(connection, vec![target], schema).await?.pop() {
             Some(Ok(target)) => {
+                target.count();
                 Ok(Rebuild { applied: target.applied, state_hash: target.state_hash, ..rebuild })
             }
             Some(Err((space, source))) => Err(FoldError::Damaged { space, source }),
             None => Ok(rebuild),
         }
+    }
+}
+
+/// What a newer schema has folded may hold what this one would leave out.
+fn refuse_newer(live: Option<&Projection>, schema: &Schema) -> Result<(), FoldError> {
+    match live {
+        Some(live) if live.schema.version > schema.version() => {
+            Err(FoldError::NewerSchema { space: live.space.clone(), version: live.schema.version })
+        }
+        _ => Ok(()),
     }
 }
 
@@ -230,14 +241,14 @@ async fn switch(
         generation: rebuild.generation,
         applied,
         state_hash: rebuild.state_hash,
-        schema_version: rebuild.schema_version,
+        schema: rebuild.schema.clone(),
         mixed: false,
         ..live
     };
     projections::advance(&mut *connection, &[switched]).await?;
     rebuilds::update(connection, space, &retired).await?;
     metrics::counter!("tidelog_projector_rebuilds_total").increment(1);
-    tracing::info!(%space, %applied, schema_version = rebuild.schema_version, "a space was rebuilt");
+    tracing::info!(%space, %applied, schema_version = rebuild.schema.version, "a space was rebuilt");
     Ok(Step::Switched(applied))
 }
 

@@ -9,7 +9,7 @@ use tidelog_events::id::{Position, SpaceId};
 use tidelog_runtime::database::within;
 use tidelog_store::projections;
 use tokio::sync::mpsc;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use crate::intake::News;
@@ -18,23 +18,26 @@ use crate::intake::News;
 const PAGE: i64 = 1000;
 /// Spaces that one sweep remembers.
 const SUSPECTS_MAX: usize = 100_000;
+/// A sweep costs the database something for each space there is: it pauses so many times as long as it takes.
+const PAUSE_FACTOR: u32 = 9;
 const LOOK_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Sweeps until `shutdown`.
+/// Sweeps `every` so often, or less often where there are many spaces, until `shutdown`.
 pub(crate) async fn run(
     pool: PgPool,
     every: Duration,
     news: mpsc::Sender<News>,
     shutdown: CancellationToken,
 ) {
-    let mut ticks = interval(every);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut suspects = Suspects::default();
-    while shutdown.run_until_cancelled(ticks.tick()).await.is_some() {
+    let mut pause = every;
+    while shutdown.run_until_cancelled(sleep(pause)).await.is_some() {
+        let started = Instant::now();
         let swept = shutdown.run_until_cancelled(Box::pin(sweep(&pool, &mut suspects, &news))).await;
         if let Some(Err(error)) = swept {
             tracing::warn!(%error, "the projections could not be swept; they will be again");
         }
+        pause = every.max(started.elapsed() * PAUSE_FACTOR);
     }
 }
 

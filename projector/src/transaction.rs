@@ -15,12 +15,18 @@ use tidelog_store::segments::{self, Segment};
 use tokio::task::block_in_place;
 use tokio::time::timeout;
 
-use crate::apply;
+use crate::apply::{self, StoredLines};
 use crate::config::Measure;
-use crate::delta::{DamagedLog, Delta};
+use crate::delta::{DamagedLog, Delta, Span};
 
 /// Segments that one transaction reads at most, whatever their size.
 const SEGMENTS_MAX: i64 = 4096;
+
+/// As far as there is anything.
+const END: Position = Position(u64::MAX);
+
+/// What was read of each space, in order.
+type Segments = BTreeMap<SpaceId, Vec<Segment>>;
 
 /// Why nothing was folded.
 #[derive(Debug, thiserror::Error)]
@@ -36,8 +42,10 @@ pub enum FoldError {
         /// What is wrong.
         source: Damage,
     },
-    /// A rebuild with a newer schema is under way.
-    #[error("the space {space} is being rebuilt with schema version {version}, which is newer")]
+    /// A newer schema has folded the space, or is at it.
+    #[error(
+        "the space {space} is folded with schema version {version}, which is newer: rebuild with that one"
+    )]
     NewerSchema {
         /// The space.
         space: SpaceId,
@@ -62,10 +70,28 @@ pub enum Damage {
 pub(crate) struct Target {
     pub(crate) space: SpaceId,
     pub(crate) generation: i32,
-    /// The position through which the log is folded.
+    /// The position through which the log was folded before this transaction.
+    before: Position,
+    /// And the one through which it is now.
     pub(crate) applied: Position,
     pub(crate) state_hash: StateHash,
     pub(crate) delta: Delta,
+    /// Events that were folded, and those among them that the fold skipped.
+    pub(crate) events: u64,
+    pub(crate) skipped: u64,
+}
+
+impl Target {
+    pub(crate) fn new(space: SpaceId, generation: i32, applied: Position, state_hash: StateHash) -> Self {
+        let delta = Delta::default();
+        Self { space, generation, before: applied, applied, state_hash, delta, events: 0, skipped: 0 }
+    }
+
+    /// Counts what is committed.
+    pub(crate) fn count(&self) {
+        metrics::counter!("tidelog_projector_events_total").increment(self.events);
+        metrics::counter!("tidelog_projector_skipped_events_total").increment(self.skipped);
+    }
 }
 
 /// The pool and the limits of a transaction, and the contexts that transactions reuse.
@@ -98,22 +124,38 @@ impl Folder {
         mut targets: Vec<Target>,
         schema: &Schema,
     ) -> sqlx::Result<Vec<Result<Target, (SpaceId, Damage)>>> {
+        let segments = self.read(connection, &targets).await?;
+        let mut damaged = block_in_place(|| self.fold(&mut targets, &segments, schema));
+        let stored = StoredLines::read(connection, &targets, self.measure.entity_bytes).await?;
+        block_in_place(|| {
+            for (index, target) in targets.iter_mut().enumerate() {
+                if let Some(through) = stored.room_for(target)
+                    && let Err(damage) = self.fold_through(target, through, &segments, schema)
+                {
+                    damaged.insert(index, damage.into());
+                }
+            }
+        });
+        apply::apply(connection, targets, &stored, damaged, schema).await
+    }
+
+    async fn read(&self, connection: &mut PgConnection, targets: &[Target]) -> sqlx::Result<Segments> {
         let cursors: Vec<_> = targets.iter().map(|target| (&target.space, target.applied)).collect();
         let stored_bytes = i64::try_from(self.measure.stored_bytes).unwrap_or(i64::MAX);
-        let found = segments::behind_each(connection, &cursors, SEGMENTS_MAX, stored_bytes).await?;
-        let mut by_space: BTreeMap<SpaceId, Vec<Segment>> = BTreeMap::new();
-        for (space, segment) in found {
-            by_space.entry(space).or_default().push(segment);
+        let mut segments = Segments::new();
+        for (space, segment) in
+            segments::behind_each(connection, &cursors, SEGMENTS_MAX, stored_bytes).await?
+        {
+            segments.entry(space).or_default().push(segment);
         }
-        let damaged = block_in_place(|| self.fold(&mut targets, &by_space, schema));
-        apply::apply(connection, targets, damaged, schema).await
+        Ok(segments)
     }
 
     /// Folds into the targets' deltas; returns the damage of those that cannot be folded, by their index.
     fn fold(
         &mut self,
         targets: &mut [Target],
-        segments: &BTreeMap<SpaceId, Vec<Segment>>,
+        segments: &Segments,
         schema: &Schema,
     ) -> BTreeMap<usize, Damage> {
         let mut damaged = BTreeMap::new();
@@ -124,12 +166,8 @@ impl Folder {
                 if decoded_bytes > 0 && decoded_bytes >= self.measure.decoded_bytes {
                     return damaged;
                 }
-                let (header, frame) = (&segment.header, &segment.frame);
-                match target.delta.take(header, frame, target.applied, &mut self.decoder, schema) {
-                    Ok((applied, bytes)) => {
-                        target.applied = applied;
-                        decoded_bytes += bytes;
-                    }
+                match self.take(target, segment, END, schema) {
+                    Ok(bytes) => decoded_bytes += bytes,
                     Err(damage) => {
                         damaged.insert(index, damage.into());
                         break;
@@ -138,6 +176,38 @@ impl Folder {
             }
         }
         damaged
+    }
+
+    /// Folds a target anew, through that position and no further.
+    fn fold_through(
+        &mut self,
+        target: &mut Target,
+        through: Position,
+        segments: &Segments,
+        schema: &Schema,
+    ) -> Result<(), DamagedLog> {
+        (target.applied, target.delta) = (target.before, Delta::default());
+        for segment in segments.get(&target.space).into_iter().flatten() {
+            if target.applied < through {
+                self.take(target, segment, through, schema)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes a segment in; returns its decoded bytes.
+    fn take(
+        &mut self,
+        target: &mut Target,
+        segment: &Segment,
+        through: Position,
+        schema: &Schema,
+    ) -> Result<u64, DamagedLog> {
+        let span = Span { applied: target.applied, through };
+        let (applied, bytes) =
+            target.delta.take(&segment.header, &segment.frame, span, &mut self.decoder, schema)?;
+        target.applied = applied;
+        Ok(bytes)
     }
 }
 

@@ -23,7 +23,7 @@ use crate::transaction::FoldError;
 const OUTAGE_PAUSE_MIN: Duration = Duration::from_millis(50);
 const OUTAGE_PAUSE_MAX: Duration = Duration::from_secs(2);
 /// A round that fails so often while the database answers otherwise is taken apart.
-const FAILURES_MAX: u32 = 3;
+const FAILURES_MAX: u32 = 2;
 
 /// One worker; a process has one, an installation as many as it has replicas.
 pub(crate) struct Worker {

@@ -78,8 +78,7 @@ pub(crate) async fn list_entities(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let mut moment = Moment::reach(&pool, &waiting, space, request.at_least).await?;
-    let keys =
-        keys::narrowest(&request.conditions).filter(|_| moment.has_all_keys_of(request.schema_version));
+    let keys = keys::narrowest(&request.conditions).filter(|_| moment.has_all_keys_of(&request.schema));
     let page = moment.list(&request, keys.as_ref(), config.pull_bytes).await?;
     count(if keys.is_some() { "key" } else { "scan" }, page.entities.len());
     let page = EntityPage::new(moment.as_of(), &request.entity_type, page);

@@ -4,6 +4,7 @@
 use sqlx::{PgPool, Postgres, Transaction};
 use tidelog_events::fold::EntityKey;
 use tidelog_events::id::{Position, SpaceId};
+use tidelog_events::schema::SchemaId;
 use tidelog_runtime::database::within;
 use tidelog_store::entities::conditions::ConditionColumns;
 use tidelog_store::entities::visible::{self, KeyRange, Page, PageQuery, VisibleEntity};
@@ -61,11 +62,9 @@ impl Moment {
         self.projection.as_ref().map_or(Position::ZERO, |projection| projection.applied)
     }
 
-    /// Whether every entity has keys of all fields that this version of the schema says are indexed.
-    pub(super) fn has_all_keys_of(&self, schema_version: u32) -> bool {
-        self.projection
-            .as_ref()
-            .is_some_and(|projection| projection.schema_version == schema_version && !projection.mixed)
+    /// Whether every entity has keys of all fields that this schema says are indexed.
+    pub(super) fn has_all_keys_of(&self, schema: &SchemaId) -> bool {
+        self.projection.as_ref().is_some_and(|projection| projection.schema == *schema && !projection.mixed)
     }
 
     /// The entity, if it is visible.

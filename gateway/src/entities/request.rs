@@ -9,7 +9,7 @@ use tidelog_events::code::Refusal;
 use tidelog_events::fold::EntityKey;
 use tidelog_events::id::{EntityId, Position};
 use tidelog_events::limits::{DEFAULT_READ_ENTITIES, MAX_CONDITIONS, MAX_SAFE_INTEGER};
-use tidelog_events::schema::{EntityType, Schema};
+use tidelog_events::schema::{EntityType, Schema, SchemaId};
 use tidelog_runtime::config::LimitsConfig;
 use utoipa::IntoParams;
 
@@ -87,8 +87,8 @@ pub(crate) struct ListRequest {
     pub(super) entity_type: Box<str>,
     /// What must hold.
     pub(super) conditions: Vec<Condition>,
-    /// The version of the schema that conditions were read by.
-    pub(super) schema_version: u32,
+    /// The schema that conditions were read by.
+    pub(super) schema: SchemaId,
     /// Those that changed behind this position.
     pub(super) updated_after: Position,
     /// Entities, at least 1.
@@ -116,7 +116,7 @@ impl ListRequest {
         Ok(Self {
             entity_type: entity_type.into(),
             conditions: params.conditions.iter().map(parse).collect::<Result<_, _>>()?,
-            schema_version: schema.version(),
+            schema: schema.id(),
             updated_after: position("updatedAfter", params.updated_after)?,
             limit: params.limit.unwrap_or(DEFAULT_READ_ENTITIES).clamp(1, limits.read_entities),
             cursor: params.cursor,

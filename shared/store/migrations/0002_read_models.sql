@@ -10,13 +10,15 @@ CREATE TABLE projections (
     applied        bigint  NOT NULL DEFAULT 0 CHECK (applied >= 0),
     -- {"workout": "32 hexadecimal digits"}: docs/formats.md, state hash.
     state_hash     jsonb   NOT NULL DEFAULT '{}',
-    -- The greatest schema version that folded any of it, and whether another one folded some of it, too: then the
-    -- hash is comparable with nobody's until the space is rebuilt.
-    schema_version bigint  NOT NULL,
-    mixed          boolean NOT NULL DEFAULT false
+    -- The schema that folded it, the newest one if there were several: its version, and a digest that tells apart
+    -- contents of one version. `mixed`: another one folded some of it, too; then the hash is comparable with nobody's
+    -- until the space is rebuilt.
+    schema_version     bigint  NOT NULL,
+    schema_fingerprint text COLLATE "C" NOT NULL DEFAULT '',
+    mixed              boolean NOT NULL DEFAULT false
 ) WITH (fillfactor = 70);
--- Finds what a newer schema version must rebuild.
-CREATE INDEX projections_by_schema_version ON projections (schema_version, mixed);
+-- Finds what another schema must rebuild.
+CREATE INDEX projections_by_schema ON projections (schema_version, schema_fingerprint, mixed);
 
 -- A rebuild under way: a generation that is being filled beside the one that is read; or, once `retired`, one that
 -- nobody reads any more and whose rows are being deleted.
@@ -25,8 +27,9 @@ CREATE TABLE rebuilds (
     generation     integer NOT NULL,
     applied        bigint  NOT NULL DEFAULT 0 CHECK (applied >= 0),
     state_hash     jsonb   NOT NULL DEFAULT '{}',
-    schema_version bigint  NOT NULL,
-    retired        boolean NOT NULL DEFAULT false
+    schema_version     bigint  NOT NULL,
+    schema_fingerprint text COLLATE "C" NOT NULL DEFAULT '',
+    retired            boolean NOT NULL DEFAULT false
 ) WITH (fillfactor = 70);
 
 CREATE TABLE entities (

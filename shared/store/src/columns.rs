@@ -6,6 +6,7 @@ use std::str::FromStr;
 use sqlx::Row;
 use sqlx::postgres::PgRow;
 use tidelog_events::id::{Position, Sequence};
+use tidelog_events::schema::SchemaId;
 
 /// A text column as an id.
 pub(crate) fn id<T>(row: &PgRow, column: &str) -> sqlx::Result<T>
@@ -37,9 +38,12 @@ pub(crate) fn sequence(row: &PgRow, column: &str) -> sqlx::Result<Sequence> {
     row.try_get(column).map(Sequence::from_i64)
 }
 
-/// A `bigint` column as a schema version.
-pub(crate) fn version(row: &PgRow, column: &str) -> sqlx::Result<u32> {
-    let number: i64 = row.try_get(column)?;
-    u32::try_from(number)
-        .map_err(|error| sqlx::Error::ColumnDecode { index: column.to_owned(), source: Box::new(error) })
+/// The columns `schema_version` and `schema_fingerprint` as a schema's id.
+pub(crate) fn schema(row: &PgRow) -> sqlx::Result<SchemaId> {
+    let version: i64 = row.try_get("schema_version")?;
+    let version = u32::try_from(version).map_err(|error| sqlx::Error::ColumnDecode {
+        index: "schema_version".to_owned(),
+        source: Box::new(error),
+    })?;
+    Ok(SchemaId { version, fingerprint: row.try_get::<&str, _>("schema_fingerprint")?.into() })
 }

@@ -37,25 +37,33 @@ pub struct StoredEntity {
     pub space: SpaceId,
     /// Which entity.
     pub key: EntityKey,
-    /// Its line.
-    pub clocks: String,
+    /// Its line; none where it was not read for its size.
+    pub clocks: Option<String>,
 }
 
-/// The entities of these that are there.
+/// The entities of these that are there. Lines are read in the order in which the entities are wanted, as many as have
+/// `bytes` bytes together, and the first in any case.
 pub async fn lines(
     connection: &mut PgConnection,
     wanted: &KeyColumns<'_>,
+    bytes: i64,
 ) -> sqlx::Result<Vec<StoredEntity>> {
     let rows = sqlx::query(
-        "SELECT space_id, entity_type, entity_id, clocks
-         FROM unnest($1::text[], $2::integer[], $3::text[], $4::text[])
-           AS wanted (space_id, generation, entity_type, entity_id)
-         JOIN entities USING (space_id, generation, entity_type, entity_id)",
+        "SELECT space_id, entity_type, entity_id, CASE WHEN bytes_through <= $5 OR turn = 1 THEN clocks END AS clocks
+         FROM (
+             SELECT space_id, entity_type, entity_id, clocks, row_number() OVER turn AS turn,
+                    sum(octet_length(clocks)) OVER turn AS bytes_through
+             FROM unnest($1::text[], $2::integer[], $3::text[], $4::text[])
+               WITH ORDINALITY AS wanted (space_id, generation, entity_type, entity_id, nth)
+             JOIN entities USING (space_id, generation, entity_type, entity_id)
+             WINDOW turn AS (ORDER BY nth)
+         ) AS found",
     )
     .bind(&wanted.spaces)
     .bind(&wanted.generations)
     .bind(&wanted.types)
     .bind(&wanted.ids)
+    .bind(bytes)
     .fetch_all(connection)
     .await?;
     let stored = |row: &sqlx::postgres::PgRow| {

@@ -5,6 +5,7 @@ use sqlx::types::Json;
 use sqlx::{PgConnection, Row};
 use tidelog_events::fold::StateHash;
 use tidelog_events::id::{Position, SpaceId};
+use tidelog_events::schema::SchemaId;
 
 use crate::columns;
 
@@ -19,9 +20,9 @@ pub struct Projection {
     pub applied: Position,
     /// Their state hash.
     pub state_hash: StateHash,
-    /// The greatest schema version that folded any of it.
-    pub schema_version: u32,
-    /// Whether another version folded some of it, too.
+    /// The schema that folded it, the newest one if there were several.
+    pub schema: SchemaId,
+    /// Whether another one folded some of it, too.
     pub mixed: bool,
     /// The head of the space's log: at least this.
     pub head: Position,
@@ -33,25 +34,26 @@ fn projection(row: &PgRow) -> sqlx::Result<Projection> {
         generation: row.try_get("generation")?,
         applied: columns::position(row, "applied")?,
         state_hash: row.try_get::<Json<_>, _>("state_hash")?.0,
-        schema_version: columns::version(row, "schema_version")?,
+        schema: columns::schema(row)?,
         mixed: row.try_get("mixed")?,
         head: columns::position(row, "head")?,
     })
 }
 
 /// Makes rows for the spaces that have a log and no row yet.
-pub async fn ensure(connection: &mut PgConnection, spaces: &[&str], schema_version: u32) -> sqlx::Result<()> {
+pub async fn ensure(connection: &mut PgConnection, spaces: &[&str], schema: &SchemaId) -> sqlx::Result<()> {
     // In order, so that two replicas that meet the same new spaces wait for each other in one direction.
     sqlx::query(
-        "INSERT INTO projections (space_id, schema_version)
-         SELECT spaces.space_id, $2 FROM spaces
+        "INSERT INTO projections (space_id, schema_version, schema_fingerprint)
+         SELECT spaces.space_id, $2, $3 FROM spaces
          WHERE spaces.space_id = ANY ($1::text[])
            AND NOT EXISTS (SELECT FROM projections AS present WHERE present.space_id = spaces.space_id)
          ORDER BY spaces.space_id
          ON CONFLICT DO NOTHING",
     )
     .bind(spaces)
-    .bind(i64::from(schema_version))
+    .bind(i64::from(schema.version))
+    .bind(&*schema.fingerprint)
     .execute(connection)
     .await?;
     Ok(())
@@ -71,7 +73,7 @@ pub async fn present(connection: &mut PgConnection, spaces: &[&str]) -> sqlx::Re
 /// Locks those of the spaces' projections that nobody else has locked, until the transaction ends.
 pub async fn lock_free(connection: &mut PgConnection, spaces: &[&str]) -> sqlx::Result<Vec<Projection>> {
     let rows = sqlx::query(
-        "SELECT space_id, generation, applied, state_hash, schema_version, mixed, head
+        "SELECT space_id, generation, applied, state_hash, schema_version, schema_fingerprint, mixed, head
          FROM projections JOIN spaces USING (space_id)
          WHERE space_id = ANY ($1::text[])
          ORDER BY space_id
@@ -86,7 +88,7 @@ pub async fn lock_free(connection: &mut PgConnection, spaces: &[&str]) -> sqlx::
 /// Locks one space's projection, waiting for whoever has it.
 pub async fn lock(connection: &mut PgConnection, space: &SpaceId) -> sqlx::Result<Option<Projection>> {
     let row = sqlx::query(
-        "SELECT space_id, generation, applied, state_hash, schema_version, mixed, head
+        "SELECT space_id, generation, applied, state_hash, schema_version, schema_fingerprint, mixed, head
          FROM projections JOIN spaces USING (space_id)
          WHERE space_id = $1
          FOR UPDATE OF projections",
@@ -100,7 +102,7 @@ pub async fn lock(connection: &mut PgConnection, space: &SpaceId) -> sqlx::Resul
 /// One space's projection, as a reader sees it; none before anything was folded.
 pub async fn find(connection: &mut PgConnection, space: &SpaceId) -> sqlx::Result<Option<Projection>> {
     let row = sqlx::query(
-        "SELECT space_id, generation, applied, state_hash, schema_version, mixed, head
+        "SELECT space_id, generation, applied, state_hash, schema_version, schema_fingerprint, mixed, head
          FROM projections JOIN spaces USING (space_id)
          WHERE space_id = $1",
     )
@@ -127,16 +129,19 @@ pub async fn advance(connection: &mut PgConnection, projections: &[Projection]) 
     let column = projections.iter();
     sqlx::query(
         "UPDATE projections SET generation = moved.generation, applied = moved.applied,
-                state_hash = moved.state_hash, schema_version = moved.schema_version, mixed = moved.mixed
-         FROM unnest($1::text[], $2::integer[], $3::bigint[], $4::jsonb[], $5::bigint[], $6::boolean[])
-           AS moved (space_id, generation, applied, state_hash, schema_version, mixed)
+                state_hash = moved.state_hash, schema_version = moved.schema_version,
+                schema_fingerprint = moved.schema_fingerprint, mixed = moved.mixed
+         FROM unnest($1::text[], $2::integer[], $3::bigint[], $4::jsonb[], $5::bigint[], $6::text[],
+                     $7::boolean[])
+           AS moved (space_id, generation, applied, state_hash, schema_version, schema_fingerprint, mixed)
          WHERE projections.space_id = moved.space_id",
     )
     .bind(column.clone().map(|moved| moved.space.as_str()).collect::<Vec<_>>())
     .bind(column.clone().map(|moved| moved.generation).collect::<Vec<_>>())
     .bind(column.clone().map(|moved| moved.applied.as_i64()).collect::<Vec<_>>())
     .bind(column.clone().map(|moved| Json(&moved.state_hash)).collect::<Vec<_>>())
-    .bind(column.clone().map(|moved| i64::from(moved.schema_version)).collect::<Vec<_>>())
+    .bind(column.clone().map(|moved| i64::from(moved.schema.version)).collect::<Vec<_>>())
+    .bind(column.clone().map(|moved| &*moved.schema.fingerprint).collect::<Vec<_>>())
     .bind(column.map(|moved| moved.mixed).collect::<Vec<_>>())
     .execute(connection)
     .await?;
@@ -176,23 +181,27 @@ pub async fn behind(connection: &mut PgConnection, after: &str, limit: i64) -> s
     rows.iter().map(behind).collect()
 }
 
-/// Up to `limit` spaces that were not folded by this schema version alone, and by no later one; in order of their ids,
+/// Up to `limit` spaces that were not folded by this schema alone, and by none of a later version; in order of their ids,
 /// those after `after`.
 pub async fn outdated(
     connection: &mut PgConnection,
-    schema_version: u32,
+    schema: &SchemaId,
     after: &str,
     limit: i64,
 ) -> sqlx::Result<Vec<SpaceId>> {
+    // Each part is a range of one index.
     let rows = sqlx::query(
         "SELECT space_id FROM (
-             SELECT space_id FROM projections WHERE schema_version < $1
+             SELECT space_id FROM projections WHERE (schema_version, schema_fingerprint) < ($1, $2)
              UNION ALL
-             SELECT space_id FROM projections WHERE schema_version = $1 AND mixed
+             SELECT space_id FROM projections WHERE schema_version = $1 AND schema_fingerprint > $2
+             UNION ALL
+             SELECT space_id FROM projections WHERE schema_version = $1 AND schema_fingerprint = $2 AND mixed
          ) AS outdated
-         WHERE space_id > $2 ORDER BY space_id LIMIT $3",
+         WHERE space_id > $3 ORDER BY space_id LIMIT $4",
     )
-    .bind(i64::from(schema_version))
+    .bind(i64::from(schema.version))
+    .bind(&*schema.fingerprint)
     .bind(after)
     .bind(limit)
     .fetch_all(connection)

@@ -5,6 +5,7 @@ use sqlx::types::Json;
 use sqlx::{PgConnection, Row};
 use tidelog_events::fold::StateHash;
 use tidelog_events::id::{Position, SpaceId};
+use tidelog_events::schema::SchemaId;
 
 use crate::columns;
 
@@ -17,8 +18,8 @@ pub struct Rebuild {
     pub applied: Position,
     /// Its state hash.
     pub state_hash: StateHash,
-    /// The schema version that folds it.
-    pub schema_version: u32,
+    /// The schema that folds it.
+    pub schema: SchemaId,
     /// Whether nobody reads the generation any more.
     pub retired: bool,
 }
@@ -28,45 +29,44 @@ fn rebuild(row: &PgRow) -> sqlx::Result<Rebuild> {
         generation: row.try_get("generation")?,
         applied: columns::position(row, "applied")?,
         state_hash: row.try_get::<Json<_>, _>("state_hash")?.0,
-        schema_version: columns::version(row, "schema_version")?,
+        schema: columns::schema(row)?,
         retired: row.try_get("retired")?,
     })
 }
 
 /// Begins one, unless one is under way or the space was never folded; returns whether it did.
-pub async fn begin(
-    connection: &mut PgConnection,
-    space: &SpaceId,
-    schema_version: u32,
-) -> sqlx::Result<bool> {
+pub async fn begin(connection: &mut PgConnection, space: &SpaceId, schema: &SchemaId) -> sqlx::Result<bool> {
     // The lock makes it wait for a switch of generations that is being committed: the next one must be nobody's.
     let done = sqlx::query(
-        "INSERT INTO rebuilds (space_id, generation, schema_version)
-         SELECT space_id, generation + 1, $2 FROM projections WHERE space_id = $1 FOR UPDATE
+        "INSERT INTO rebuilds (space_id, generation, schema_version, schema_fingerprint)
+         SELECT space_id, generation + 1, $2, $3 FROM projections WHERE space_id = $1 FOR UPDATE
          ON CONFLICT DO NOTHING",
     )
     .bind(space.as_str())
-    .bind(i64::from(schema_version))
+    .bind(i64::from(schema.version))
+    .bind(&*schema.fingerprint)
     .execute(connection)
     .await?;
     Ok(done.rows_affected() > 0)
 }
 
-/// As [`begin`], but only if this schema version alone did not fold the space, and no later one did.
+/// As [`begin`], but only if this schema alone did not fold the space, and none of a later version did.
 pub async fn begin_outdated(
     connection: &mut PgConnection,
     space: &SpaceId,
-    schema_version: u32,
+    schema: &SchemaId,
 ) -> sqlx::Result<()> {
     sqlx::query(
-        "INSERT INTO rebuilds (space_id, generation, schema_version)
-         SELECT space_id, generation + 1, $2 FROM projections
-         WHERE space_id = $1 AND (schema_version < $2 OR (schema_version = $2 AND mixed))
+        "INSERT INTO rebuilds (space_id, generation, schema_version, schema_fingerprint)
+         SELECT space_id, generation + 1, $2, $3 FROM projections
+         WHERE space_id = $1
+           AND (schema_version < $2 OR (schema_version = $2 AND (mixed OR schema_fingerprint <> $3)))
          FOR UPDATE
          ON CONFLICT DO NOTHING",
     )
     .bind(space.as_str())
-    .bind(i64::from(schema_version))
+    .bind(i64::from(schema.version))
+    .bind(&*schema.fingerprint)
     .execute(connection)
     .await?;
     Ok(())
@@ -75,7 +75,7 @@ pub async fn begin_outdated(
 /// Locks a space's rebuild until the transaction ends, unless somebody else has it.
 pub async fn lock_free(connection: &mut PgConnection, space: &SpaceId) -> sqlx::Result<Option<Rebuild>> {
     let row = sqlx::query(
-        "SELECT generation, applied, state_hash, schema_version, retired FROM rebuilds
+        "SELECT generation, applied, state_hash, schema_version, schema_fingerprint, retired FROM rebuilds
          WHERE space_id = $1 FOR UPDATE SKIP LOCKED",
     )
     .bind(space.as_str())

@@ -156,8 +156,8 @@ pub async fn behind(
 }
 
 /// The segments behind the cursors of several spaces, each space's in order: as many as hold `bytes` stored bytes, at
-/// most `segments`, and at least one if there is any. Every space gets its first before any gets its second. A space's
-/// first may begin at or before its cursor.
+/// most about `segments`, and at least one if there is any. Every space gets its first before any gets its second, in the
+/// order in which the spaces are given. A space's first may begin at or before its cursor.
 pub async fn behind_each(
     connection: &mut PgConnection,
     cursors: &[(&SpaceId, Position)],
@@ -166,8 +166,8 @@ pub async fn behind_each(
 ) -> sqlx::Result<Vec<(SpaceId, Segment)>> {
     let rows = sqlx::query(
         "WITH candidates AS (
-             SELECT next.space_id, next.last, next.bytes, next.nth
-             FROM unnest($1::text[], $2::bigint[]) AS wanted (space_id, after)
+             SELECT next.space_id, next.last, next.bytes, next.nth, wanted.place
+             FROM unnest($1::text[], $2::bigint[]) WITH ORDINALITY AS wanted (space_id, after, place)
              CROSS JOIN LATERAL (
                  SELECT space_id, last, octet_length(frame) AS bytes, row_number() OVER (ORDER BY last) AS nth
                  FROM segments
@@ -176,17 +176,17 @@ pub async fn behind_each(
              ) AS next
          ), counted AS (
              SELECT space_id, last, sum(bytes) OVER turn - bytes AS bytes_before, row_number() OVER turn AS turn
-             FROM candidates WINDOW turn AS (ORDER BY nth, space_id)
+             FROM candidates WINDOW turn AS (ORDER BY nth, place)
          )
          SELECT segments.space_id, first, last, device_id, user_id, released, batches, frame,
                 (extract(epoch FROM received_at) * 1000)::bigint AS received_ms
          FROM counted JOIN segments USING (space_id, last)
-         WHERE turn = 1 OR (turn <= $3 AND bytes_before < $4)
+         WHERE turn = 1 OR bytes_before < $4
          ORDER BY segments.space_id, last",
     )
     .bind(cursors.iter().map(|(space, _)| space.as_str()).collect::<Vec<_>>())
     .bind(cursors.iter().map(|(_, after)| after.as_i64()).collect::<Vec<_>>())
-    .bind(segments)
+    .bind(segments / cursors.len().max(1) as i64 + 1)
     .bind(bytes)
     .fetch_all(connection)
     .await?;

@@ -27,7 +27,7 @@ async fn what_is_left_out_has_its_default() {
     let expect = ListRequest {
         entity_type: "workout".into(),
         conditions: Vec::new(),
-        schema_version: 3,
+        schema: schema().id(),
         updated_after: Position::ZERO,
         limit: 100,
         cursor: None,

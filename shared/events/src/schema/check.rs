@@ -64,7 +64,8 @@ pub(super) fn schema_of(document: Document) -> Result<Schema, SchemaError> {
         }
     }
     if problems.0.is_empty() {
-        Ok(Schema { name: document.name.into(), version: document.version, entities, events })
+        let (name, version) = (document.name.into(), document.version);
+        Ok(Schema { fingerprint: Box::default(), name, version, entities, events })
     } else {
         Err(SchemaError::Invalid(problems.0))
     }

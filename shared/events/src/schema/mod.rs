@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+use crate::json::canonical;
+
 mod check;
 pub mod compatibility;
 mod document;
@@ -36,9 +38,25 @@ fn lines(problems: &[Problem]) -> String {
     problems.iter().map(|problem| format!("- {problem}")).collect::<Vec<_>>().join("\n")
 }
 
+/// Which schema: two with the same id mean the same, to the last default.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SchemaId {
+    /// Its version.
+    pub version: u32,
+    /// 16 hexadecimal digits of the SHA-256 of its normal form: it tells apart what was edited without a new version.
+    pub fingerprint: Box<str>,
+}
+
+fn fingerprint(normal_form: &Value) -> Box<str> {
+    // Keys are texts and numbers finite, so it always is JSON.
+    let digest = hmac_sha256::Hash::hash(&canonical(normal_form).unwrap_or_default());
+    format!("{:016x}", u64::from_be_bytes(std::array::from_fn(|index| digest[index]))).into()
+}
+
 /// A valid schema, its payload validators compiled.
 #[derive(Debug, Clone)]
 pub struct Schema {
+    fingerprint: Box<str>,
     name: Box<str>,
     version: u32,
     entities: BTreeMap<EntityTypeName, EntityType>,
@@ -48,7 +66,14 @@ pub struct Schema {
 impl Schema {
     /// Reads a schema file: YAML or JSON, at most [`MAX_SCHEMA_BYTES`].
     pub fn parse(text: &str) -> Result<Self, SchemaError> {
-        check::schema_of(document::read(text)?)
+        let mut schema = check::schema_of(document::read(text)?)?;
+        schema.fingerprint = fingerprint(&schema.to_json());
+        Ok(schema)
+    }
+
+    /// Which schema this is.
+    pub fn id(&self) -> SchemaId {
+        SchemaId { version: self.version, fingerprint: self.fingerprint.clone() }
     }
 
     /// The app's name.

@@ -102,7 +102,7 @@ pub async fn find(
 pub async fn list(connection: &mut PgConnection, query: &PageQuery<'_>) -> sqlx::Result<Page> {
     let rows = sqlx::query(
         "WITH matching AS (
-             SELECT entity_id, view, updated_position FROM entities
+             SELECT entity_id, view, updated_position, octet_length(clocks) AS bytes FROM entities
              WHERE space_id = $1 AND generation = $2 AND entity_type = $3 AND entity_id > $4
                AND visible AND updated_position > $5 AND NOT EXISTS (
                    SELECT FROM unnest($6::text[], $7::text[], $8::text[], $9::jsonb[])
@@ -112,7 +112,7 @@ pub async fn list(connection: &mut PgConnection, query: &PageQuery<'_>) -> sqlx:
              ORDER BY entity_id LIMIT $10 + 1
          ), counted AS (
              SELECT entity_id, view, updated_position, count(*) OVER () AS matching, row_number() OVER turn AS turn,
-                    sum(pg_column_size(view)) OVER turn - pg_column_size(view) AS bytes_before
+                    sum(bytes) OVER turn - bytes AS bytes_before
              FROM matching WINDOW turn AS (ORDER BY entity_id)
          )
          SELECT entity_id, view, updated_position, matching FROM counted
@@ -148,7 +148,7 @@ pub async fn list_by_key(
     // tables: a full page ends the search.
     let rows = sqlx::query(
         "WITH matching AS (
-             SELECT entity.entity_id, view, updated_position
+             SELECT entity.entity_id, view, updated_position, bytes
              FROM (
                  SELECT entity_id FROM entity_keys
                  WHERE space_id = $1 AND generation = $2 AND entity_type = $3 AND entity_id > $4
@@ -156,7 +156,7 @@ pub async fn list_by_key(
                  ORDER BY entity_id
              ) AS found
              CROSS JOIN LATERAL (
-                 SELECT entity_id, view, updated_position FROM entities
+                 SELECT entity_id, view, updated_position, octet_length(clocks) AS bytes FROM entities
                  WHERE space_id = $1 AND generation = $2 AND entity_type = $3 AND entity_id = found.entity_id
                    AND visible AND updated_position > $5 AND NOT EXISTS (
                        SELECT FROM unnest($6::text[], $7::text[], $8::text[], $9::jsonb[])
@@ -168,7 +168,7 @@ pub async fn list_by_key(
              ORDER BY found.entity_id LIMIT $10 + 1
          ), counted AS (
              SELECT entity_id, view, updated_position, count(*) OVER () AS matching, row_number() OVER turn AS turn,
-                    sum(pg_column_size(view)) OVER turn - pg_column_size(view) AS bytes_before
+                    sum(bytes) OVER turn - bytes AS bytes_before
              FROM matching WINDOW turn AS (ORDER BY entity_id)
          )
          SELECT entity_id, view, updated_position, matching FROM counted

@@ -38,6 +38,18 @@ fn fitness_with(changes: &[(&str, &str)]) -> String {
 }
 
 #[test]
+fn schemas_have_the_same_id_if_they_mean_the_same() {
+    let id = |changes: &[(&str, &str)]| Schema::parse(&fitness_with(changes)).unwrap().id();
+    let example = id(&[]);
+    assert_eq!(example, id(&[("merge: sum }", "merge: sum, indexed: false } # counts laps")]));
+    assert_eq!((example.version, example.fingerprint.len()), (3, 16));
+    let indexed = id(&[("merge: sum }", "merge: sum, indexed: true }")]);
+    assert_eq!(indexed.version, 3);
+    assert_ne!(indexed.fingerprint, example.fingerprint);
+    assert_ne!(id(&[("version: 3", "version: 4")]), example);
+}
+
+#[test]
 fn the_example_of_the_design_is_a_schema() {
     let schema = Schema::parse(FITNESS).unwrap();
     assert_eq!((schema.name(), schema.version()), ("fitness", 3));

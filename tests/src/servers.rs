@@ -68,6 +68,7 @@ pub struct PrivateServers {
     pub nats: NatsServer,
     /// Its PostgreSQL.
     pub postgres: Postgres,
+    postgres_log: PathBuf,
     _folder: TempDir,
 }
 
@@ -90,7 +91,16 @@ impl PrivateServers {
         Self {
             nats: nats.expect("NATS starts"),
             postgres: postgres.expect("PostgreSQL starts"),
+            postgres_log,
             _folder: folder,
         }
+    }
+
+    /// What its PostgreSQL has logged so far: errors among it, with the statements that met them.
+    ///
+    /// # Panics
+    /// When there is no log.
+    pub fn postgres_log(&self) -> String {
+        std::fs::read_to_string(&self.postgres_log).expect("PostgreSQL's log")
     }
 }

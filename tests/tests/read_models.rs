@@ -6,8 +6,10 @@ mod read_models {
     mod limits;
     mod moments;
     mod news;
+    mod outages;
     mod projecting;
     mod rebuilding;
+    mod replicas;
     mod schema_versions;
     mod stored_log;
     mod workouts;

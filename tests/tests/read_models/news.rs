@@ -10,7 +10,8 @@ use serde_json::json;
 use tidelog_runtime::broker::PROJECTOR_CONSUMER;
 use tidelog_tests::{Batch, EventLine, World, WorldOptions, eventually};
 
-use super::moments::{is_folded_by, standing};
+use super::moments::standing;
+use super::schema_versions::{projector_with, version_4};
 use super::workouts::workout_batch;
 
 fn jetstream(world: &World) -> Context {
@@ -79,24 +80,25 @@ async fn invariant_9_a_projector_whose_stream_is_deleted_catches_up_and_goes_on(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_event_that_is_released_from_quarantine_is_folded() {
+async fn an_event_that_is_released_from_quarantine_is_folded_although_log_does_not_tell_of_it() {
     let world = WorldOptions::default()
-        .projectors(1)
         .set("projector.sweep_interval_ms", 200)
         .set("ingest.release_interval_seconds", 1)
         .start()
         .await;
+    // It knows the new version from the start: there is nothing to rebuild, which would fold the event, too.
+    let _projector = projector_with(&world, &version_4());
     let note =
         EventLine::new("phone-1", 2).with("type", "NOTE_ADDED").with("payload", json!({"notes": "windy"}));
     let batch = Batch::new("phone-1", 1, 3).with_line(1, note.0);
     world.push("ann", &batch).await.expect_committed(Some((1, 2)));
-    world.assert_read_model_is_right("ann").await;
-    world.write_schema(&super::schema_versions::version_4());
+    all_news_is_settled(&world, 1).await;
+    world.write_schema(&version_4());
     eventually("the note is released", async || (world.head("ann").await == 3).then_some(())).await;
-    is_folded_by(&world, "ann", 4).await;
     world.assert_read_model_is_right("ann").await;
     let model = world.read_model("ann").await.unwrap();
     assert_eq!(model.entities.values().next().unwrap().1, json!({"duration": 3, "notes": ["windy"]}));
+    assert_eq!(standing(&world, "ann").await.unwrap().generation, 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -43,9 +43,9 @@ fn note(device: &str, sequence: u64) -> String {
 }
 
 /// Starts a projector with another schema than the world's; it stops when what is returned is dropped.
-fn projector_with(world: &World, schema: &str) -> DropGuard {
+pub fn projector_with(world: &World, schema: &str) -> DropGuard {
     let shutdown = CancellationToken::new();
-    let (_, schema) = watch::channel(Arc::new(Schema::parse(schema).unwrap()));
+    let (sender, schema) = watch::channel(Arc::new(Schema::parse(schema).unwrap()));
     let deps = Deps {
         pool: world.pool.clone(),
         broker: world.broker.clone(),
@@ -54,7 +54,12 @@ fn projector_with(world: &World, schema: &str) -> DropGuard {
         deadline: Duration::from_secs(20),
         readiness: Readiness::new(TOLERANCE),
     };
-    tokio::spawn(tidelog_projector::run(deps, shutdown.clone()));
+    let stop = shutdown.clone();
+    tokio::spawn(async move {
+        let ended = tidelog_projector::run(deps, stop).await;
+        drop(sender);
+        ended
+    });
     shutdown.drop_guard()
 }
 
@@ -117,7 +122,7 @@ async fn a_newer_schema_throws_the_rebuild_of_an_older_one_away_and_rebuilds() {
     rebuild_a_part(&world, "ann", VERSION_3).await;
     world.write_schema(&version_4());
     let rebuilt = rebuild_with(&world, "ann", SMALL, &version_4()).await.unwrap();
-    assert_eq!(rebuilt.applied, Position(1500));
+    assert_eq!(rebuilt.applied, Some(Position(1500)));
     world.assert_read_model_is_right("ann").await;
     let now = standing(&world, "ann").await.unwrap();
     assert_eq!((now.schema_version, now.mixed), (4, false));
@@ -152,4 +157,38 @@ async fn what_an_older_projector_folds_after_a_newer_one_keeps_its_fields_and_is
     is_folded_by(&world, "ann", 4).await;
     world.assert_read_model_is_right("ann").await;
     nothing_is_left_over(&world).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_schema_that_was_edited_without_a_new_version_is_rebuilt_once_it_is_in_force() {
+    let world = WorldOptions::default().set("projector.sweep_interval_ms", 200).start().await;
+    let projector = world.start_projector();
+    world.push("ann", &workout_batch("phone-1", 1, 50)).await.expect(200);
+    world.assert_read_model_is_right("ann").await;
+    projector.stop().await;
+
+    let edited = VERSION_3.replace("merge: sum }", "merge: sum, indexed: true }");
+    assert_ne!(edited, VERSION_3);
+    world.write_schema(&edited);
+    let _projector = world.start_projector();
+    eventually("the index has keys of the field", async || {
+        let model = world.read_model("ann").await?;
+        model.keys.iter().any(|(_, field, ..)| field == "laps").then_some(())
+    })
+    .await;
+    world.assert_read_model_is_right("ann").await;
+    is_folded_by(&world, "ann", 3).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_older_schema_does_not_rebuild_what_a_newer_one_has_folded() {
+    let world = WorldOptions::default().schema(&version_4()).projectors(1).start().await;
+    let batch = workout_batch("phone-1", 1, 20).with_line(9, note("phone-1", 10));
+    world.push("ann", &batch).await.expect(200);
+    world.assert_read_model_is_right("ann").await;
+    let before = world.read_model("ann").await.unwrap();
+    let refused = rebuild_with(&world, "ann", SMALL, VERSION_3).await.unwrap_err();
+    assert!(matches!(refused, FoldError::NewerSchema { version: 4, .. }), "{refused}");
+    assert_eq!(world.read_model("ann").await.unwrap(), before);
+    assert_eq!(leftovers(&world).await, 0);
 }

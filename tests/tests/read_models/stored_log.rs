@@ -1,5 +1,6 @@
 //! Logs written past the gateway and ingest: long ones in a moment, and what a newer schema's gateway would let in.
 
+use sqlx::PgConnection;
 use tidelog_events::frame::{BatchHeader, SegmentBatch, SegmentHeader, write_batch};
 use tidelog_events::id::{DeviceId, Position, Sequence, SpaceId, UserId};
 use tidelog_events::protocol::UtcTime;
@@ -17,9 +18,23 @@ pub async fn append_workouts(world: &World, space: &str, events: u64, segment_ev
 
 /// Appends event lines of a device to a space's log, so many to a segment. Nobody is told.
 pub async fn append(world: &World, space: &str, device: &str, lines: &[String], segment_events: usize) {
-    let head = world.head(space).await as u64;
+    let mut transaction = world.pool.begin().await.unwrap();
+    append_in(&mut transaction, space, device, lines, segment_events).await;
+    transaction.commit().await.unwrap();
+}
+
+/// The same in a transaction of the caller's.
+pub async fn append_in(
+    connection: &mut PgConnection,
+    space: &str,
+    device: &str,
+    lines: &[String],
+    segment_events: usize,
+) {
     let space = SpaceId::new(space).unwrap();
-    let (mut stored, mut next) = (Vec::new(), head + 1);
+    spaces::ensure(connection, &[space.as_str()]).await.unwrap();
+    let mut next = spaces::find(connection, &space).await.unwrap().unwrap().head.0 + 1;
+    let mut stored = Vec::new();
     for lines in lines.chunks(segment_events) {
         stored.push(segment(&space, device, next, lines));
         next += lines.len() as u64;
@@ -28,11 +43,8 @@ pub async fn append(world: &World, space: &str, device: &str, lines: &[String], 
     for (header, sequences, frame) in &stored {
         columns.push(&space, header, Some(*sequences), frame);
     }
-    let mut transaction = world.pool.begin().await.unwrap();
-    spaces::ensure(&mut transaction, &[space.as_str()]).await.unwrap();
-    segments::append(&mut transaction, &columns).await.unwrap();
-    spaces::move_heads(&mut transaction, &[space.as_str()], &[next as i64 - 1]).await.unwrap();
-    transaction.commit().await.unwrap();
+    segments::append(connection, &columns).await.unwrap();
+    spaces::move_heads(connection, &[space.as_str()], &[next as i64 - 1]).await.unwrap();
 }
 
 /// A segment of one batch; the device's sequences are the positions.

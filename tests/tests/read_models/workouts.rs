@@ -37,16 +37,26 @@ impl Workouts {
         .await;
     }
 
-    /// All batches of all devices at once, in an order that the seed gives.
+    /// The same, but the batches of every third device come all at once, in an order that the seed gives.
     pub async fn push_in_disorder(&self, world: &World, seed: u64) {
-        let mut pushes = Vec::new();
-        for user in &self.users {
-            for device in 0..self.devices {
-                pushes.extend((0..self.batches).map(|number| (user, self.batch(device, number))));
+        let mut random = fastrand::Rng::with_seed(seed);
+        let mut lanes = Vec::new();
+        for (user, device) in self.users.iter().flat_map(|user| (0..self.devices).map(move |it| (user, it))) {
+            let mut batches: Vec<Batch> =
+                (0..self.batches).map(|number| self.batch(device, number)).collect();
+            if device.is_multiple_of(3) {
+                random.shuffle(&mut batches);
+                lanes.extend(batches.into_iter().map(|batch| (user, vec![batch])));
+            } else {
+                lanes.push((user, batches));
             }
         }
-        fastrand::Rng::with_seed(seed).shuffle(&mut pushes);
-        join_all(pushes.iter().map(|(user, batch)| self.push_batch(world, user, batch))).await;
+        join_all(lanes.iter().map(async |(user, batches)| {
+            for batch in batches {
+                self.push_batch(world, user, batch).await;
+            }
+        }))
+        .await;
     }
 
     async fn push_batch(&self, world: &World, user: &str, batch: &Batch) {
@@ -116,7 +126,7 @@ fn action(sequence: u64) -> (&'static str, Value) {
         3 => ("WORKOUT_DURATION_UPDATED", json!({"duration": sequence})),
         4 => ("WORKOUT_COMPLETED", json!({"calories": sequence})),
         5 => created(json!({"add": ["indoor"], "remove": [sport]})),
-        _ if sequence % 5 == 0 => ("WORKOUT_DELETED", json!({})),
+        _ if sequence.is_multiple_of(5) => ("WORKOUT_DELETED", json!({})),
         _ => ("LAP_RECORDED", json!({"laps": 2})),
     }
 }

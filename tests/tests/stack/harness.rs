@@ -89,16 +89,17 @@ impl Stack {
         test_kill_process(pid).is_ok().then_some(pid)
     }
 
-    /// Kills a process of it with SIGKILL, and waits until another has taken its place.
+    /// Kills the process of a role with SIGKILL, and waits until another has taken its place.
     pub async fn kill(&self, role: &str) {
-        let old = self.pid(role);
-        kill_process(old, Signal::KILL).unwrap();
-        self.is_replaced(role, old).await;
+        let killed = eventually(&format!("{role} runs"), async || self.running(role)).await;
+        kill_process(killed, Signal::KILL).unwrap();
+        self.is_replaced(role, killed).await;
     }
 
     /// Waits until another process has taken a role's place.
     pub async fn is_replaced(&self, role: &str, old: Pid) {
-        eventually(&format!("{role} is started again"), async || (self.pid(role) != old).then_some(())).await;
+        let what = format!("{role} is started again");
+        eventually(&what, async || self.running(role).filter(|now| *now != old)).await;
     }
 
     /// Runs `tidelog` in its folder.

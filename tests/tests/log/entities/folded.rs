@@ -29,16 +29,20 @@ pub struct Folded<'w> {
     pub mixed: bool,
     /// The schema version that is said to have folded it.
     pub schema_version: i64,
+    /// The schema content that is said to have folded it.
+    pub schema_fingerprint: String,
     /// Whether index keys are written.
     pub has_keys: bool,
 }
 
 impl<'w> Folded<'w> {
     pub fn new(world: &'w World, space: &str) -> Self {
+        let schema = Schema::parse(SCHEMA).unwrap();
         Self {
             world,
             space: space.to_owned(),
-            schema: Schema::parse(SCHEMA).unwrap(),
+            schema_fingerprint: schema.id().fingerprint.into(),
+            schema,
             state: State::default(),
             updated: BTreeMap::new(),
             position: 0,
@@ -91,13 +95,15 @@ impl<'w> Folded<'w> {
         let head = sqlx::query(head).bind(&self.space).bind(self.position as i64);
         head.execute(&mut *connection).await.unwrap();
         let projection = sqlx::query(
-            "INSERT INTO projections (space_id, generation, applied, schema_version, mixed)
-             VALUES ($1, $2, $3, $4, $5)
+            "INSERT INTO projections (space_id, generation, applied, schema_version, schema_fingerprint, mixed)
+             VALUES ($1, $2, $3, $4, $5, $6)
              ON CONFLICT (space_id) DO UPDATE SET generation = EXCLUDED.generation, applied = EXCLUDED.applied,
-                 schema_version = EXCLUDED.schema_version, mixed = EXCLUDED.mixed",
+                 schema_version = EXCLUDED.schema_version, schema_fingerprint = EXCLUDED.schema_fingerprint,
+                 mixed = EXCLUDED.mixed",
         );
         let projection = projection.bind(&self.space).bind(self.generation).bind(self.position as i64);
-        projection.bind(self.schema_version).bind(self.mixed).execute(connection).await.unwrap();
+        let projection = projection.bind(self.schema_version).bind(&self.schema_fingerprint);
+        projection.bind(self.mixed).execute(connection).await.unwrap();
     }
 
     async fn write_entities(&self, connection: &mut PgConnection) {

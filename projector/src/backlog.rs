@@ -1,7 +1,7 @@
 //! The spaces that wait to be folded, each once however much news there is of it, in the order in which they came.
 //! Those that cannot be folded are put aside for a while, so that they stop nobody.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use tidelog_events::id::{Position, SpaceId};
@@ -16,20 +16,22 @@ const LOCKED_RETRY: Duration = Duration::from_millis(5);
 #[derive(Debug)]
 pub(crate) struct Backlog<M> {
     waiting: BTreeMap<SpaceId, Waiting<M>>,
-    /// Whose turn it is next; each waiting space stands here once.
-    turns: VecDeque<SpaceId>,
+    /// Whose turn it is next: each waiting space stands here once, under its turn.
+    turns: BTreeMap<u64, SpaceId>,
+    next_turn: u64,
     aside: Aside,
 }
 
 #[derive(Debug)]
 struct Waiting<M> {
+    turn: u64,
     messages: Vec<(Position, M)>,
     not_before: Option<Instant>,
 }
 
 impl<M> Backlog<M> {
     pub(crate) fn new() -> Self {
-        Self { waiting: BTreeMap::new(), turns: VecDeque::new(), aside: Aside::default() }
+        Self { waiting: BTreeMap::new(), turns: BTreeMap::new(), next_turn: 0, aside: Aside::default() }
     }
 
     /// Adds news of a space. Gives the message back if the space is put aside just now: a sweep will find it again.
@@ -44,8 +46,10 @@ impl<M> Backlog<M> {
             return message;
         }
         let waiting = self.waiting.entry(space.clone()).or_insert_with(|| {
-            self.turns.push_back(space);
-            Waiting { messages: Vec::new(), not_before: None }
+            let turn = self.next_turn;
+            self.next_turn += 1;
+            self.turns.insert(turn, space);
+            Waiting { turn, messages: Vec::new(), not_before: None }
         });
         waiting.messages.extend(message.map(|message| (last, message)));
         None
@@ -58,7 +62,7 @@ impl<M> Backlog<M> {
             let not_before = self.waiting.get(*space).and_then(|waiting| waiting.not_before);
             not_before.is_none_or(|not_before| not_before <= now)
         };
-        let due = self.turns.iter().filter(is_due);
+        let due = self.turns.values().filter(is_due);
         match due.clone().next() {
             Some(first) if self.aside.has_failed(first) => vec![first.clone()],
             _ => due.filter(|space| !self.aside.has_failed(space)).take(most).cloned().collect(),
@@ -101,16 +105,18 @@ impl<M> Backlog<M> {
     }
 
     fn take(&mut self, space: &SpaceId) -> Vec<M> {
-        self.turns.retain(|turn| turn != space);
-        let waiting = self.waiting.remove(space);
-        waiting.into_iter().flat_map(|waiting| waiting.messages).map(|(_, message)| message).collect()
+        let Some(waiting) = self.waiting.remove(space) else { return Vec::new() };
+        self.turns.remove(&waiting.turn);
+        waiting.messages.into_iter().map(|(_, message)| message).collect()
     }
 
     fn requeue(&mut self, space: &SpaceId, not_before: Option<Instant>) {
         if let Some(waiting) = self.waiting.get_mut(space) {
             waiting.not_before = not_before;
-            self.turns.retain(|turn| turn != space);
-            self.turns.push_back(space.clone());
+            self.turns.remove(&waiting.turn);
+            waiting.turn = self.next_turn;
+            self.turns.insert(waiting.turn, space.clone());
+            self.next_turn += 1;
         }
     }
 }

@@ -87,7 +87,9 @@ impl Worker {
                 }
                 tracing::warn!(%error, spaces = round.len(), "the database refuses a round; taking it apart");
                 for space in round {
-                    Box::pin(self.fold(backlog, vec![space])).await;
+                    if !self.shutdown.is_cancelled() {
+                        Box::pin(self.fold(backlog, vec![space])).await;
+                    }
                 }
             }
         }

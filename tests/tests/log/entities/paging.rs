@@ -79,15 +79,14 @@ async fn a_page_is_bounded_in_bytes_and_still_moves_on() {
     let world = options().set("gateway.pull_bytes", 5000).start().await;
     let mut folded = Folded::new(&world, "ann");
     for (number, bytes) in [900, 900, 6000, 900, 900, 900, 900, 900, 900, 900].into_iter().enumerate() {
-        // Text that no compression shortens much.
-        let text: String = (0..bytes).map(|_| char::from(fastrand::u8(b' '..=b'~'))).collect();
-        folded.create(&format!("t-{number}"), json!({"name": text, "duration": 1}));
+        // However well PostgreSQL compresses it.
+        folded.create(&format!("t-{number}"), json!({"name": "x".repeat(bytes), "duration": 1}));
     }
     folded.write().await;
     for by in ["", "where=duration:eq:1"] {
         let (found, sizes) = all(&world, "ann", by).await;
         assert_eq!(found, (0..10).map(|number| format!("t-{number}")).collect::<Vec<_>>(), "{by}");
-        assert_eq!(sizes, [3, 6, 1], "{by}: as many as begin below the bound");
+        assert_eq!(sizes, [3, 5, 2], "{by}: as many as begin below the bound");
     }
 }
 

@@ -6,15 +6,11 @@ use std::time::Duration;
 use async_nats::jetstream::{AckKind, Message};
 use tidelog_events::frame::PushHeader;
 use tidelog_runtime::clock::utc_now;
-use tidelog_runtime::telemetry;
-use tokio::time::timeout;
+use tidelog_runtime::{broker, telemetry};
 use tracing::Span;
 
 use crate::batch::{Batch, Unreadable};
 use crate::room::{Held, Place};
-
-/// An acknowledgement that cannot be handed to the connection by then is left out: the message comes again.
-const ACK_TIMEOUT: Duration = Duration::from_secs(1);
 
 const GIVE_BACK_DELAY: Duration = Duration::from_millis(250);
 
@@ -92,11 +88,7 @@ pub(crate) async fn give_back(message: &Message) {
     send(message, AckKind::Nak(Some(GIVE_BACK_DELAY))).await;
 }
 
+/// A lost one costs a redelivery, which the watermarks make harmless.
 async fn send(message: &Message, kind: AckKind) {
-    // A lost acknowledgement costs a redelivery, which the watermarks make harmless.
-    match timeout(ACK_TIMEOUT, message.ack_with(kind)).await {
-        Ok(Ok(())) => {}
-        Ok(Err(error)) => tracing::debug!(%error, "an acknowledgement was not sent"),
-        Err(_) => tracing::debug!("an acknowledgement was not sent in time"),
-    }
+    broker::acknowledge(message.ack_with(kind)).await;
 }

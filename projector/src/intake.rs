@@ -10,10 +10,10 @@ use async_nats::jetstream::message::Acker;
 use futures_util::StreamExt;
 use tidelog_events::frame::{LAST_HEADER, SPACE_HEADER};
 use tidelog_events::id::{Position, SpaceId};
-use tidelog_runtime::broker::Broker;
+use tidelog_runtime::broker::{self, Broker};
 use tidelog_runtime::readiness::Check;
 use tokio::sync::mpsc;
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 /// The broker says that it is there this often; two misses and the consumer is asked for anew.
@@ -21,8 +21,6 @@ const HEARTBEAT: Duration = Duration::from_secs(5);
 const PAUSE_AFTER_ERROR: Duration = Duration::from_millis(250);
 /// Messages asked for at once.
 const MESSAGES: usize = 1024;
-/// An acknowledgement that cannot be handed to the connection by then is left out: the message comes again.
-const ACK_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// A space's log goes on.
 pub(crate) struct News {
@@ -88,11 +86,7 @@ async fn open(broker: &Broker) -> anyhow::Result<Stream> {
         .context("the consumer cannot be read")
 }
 
-/// Tells the broker that the message is settled. A lost acknowledgement costs a redelivery, which is harmless.
+/// Tells the broker that the message is settled. A lost acknowledgement costs a redelivery, which `applied` makes harmless.
 pub(crate) async fn acknowledge(message: &Acker) {
-    match timeout(ACK_TIMEOUT, message.ack()).await {
-        Ok(Ok(())) => {}
-        Ok(Err(error)) => tracing::debug!(%error, "an acknowledgement was not sent"),
-        Err(_) => tracing::debug!("an acknowledgement was not sent in time"),
-    }
+    broker::acknowledge(message.ack()).await;
 }

@@ -3,7 +3,6 @@
 
 use std::collections::BTreeMap;
 use std::future::Future;
-use std::io::ErrorKind;
 use std::time::Duration;
 
 use sqlx::{PgConnection, PgPool};
@@ -11,6 +10,7 @@ use tidelog_events::fold::{DamagedLine, StateHash};
 use tidelog_events::frame::Decoder;
 use tidelog_events::id::{Position, SpaceId};
 use tidelog_events::schema::Schema;
+use tidelog_runtime::database::out_of_time;
 use tidelog_store::segments::{self, Segment};
 use tokio::task::block_in_place;
 use tokio::time::timeout;
@@ -217,8 +217,5 @@ pub(crate) async fn bounded<T>(
     deadline: Duration,
     work: impl Future<Output = Result<T, FoldError>>,
 ) -> Result<T, FoldError> {
-    match timeout(deadline, work).await {
-        Ok(result) => result,
-        Err(elapsed) => Err(sqlx::Error::Io(std::io::Error::new(ErrorKind::TimedOut, elapsed)).into()),
-    }
+    timeout(deadline, work).await.unwrap_or_else(|elapsed| Err(out_of_time(elapsed).into()))
 }

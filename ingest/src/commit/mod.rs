@@ -7,12 +7,12 @@ mod plan;
 mod receipts;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::ErrorKind;
 use std::time::Duration;
 
 use sqlx::PgPool;
 use tidelog_events::frame::{Decoder, Encoder, FrameError};
 use tidelog_events::id::SpaceId;
+use tidelog_runtime::database::out_of_time;
 use tidelog_runtime::failpoint::{self, Failpoint};
 use tidelog_store::{devices, erasures, quarantine, segments, spaces};
 use tokio::time::timeout;
@@ -57,10 +57,8 @@ impl Committer {
 
     /// Commits what can be committed now, and says of each batch what became of it, in the same order.
     pub(crate) async fn commit(&mut self, batches: &[&Batch]) -> Result<Vec<Disposition>, CommitError> {
-        match timeout(self.deadline, self.transact(batches)).await {
-            Ok(result) => result,
-            Err(elapsed) => Err(sqlx::Error::Io(std::io::Error::new(ErrorKind::TimedOut, elapsed)).into()),
-        }
+        let committed = timeout(self.deadline, self.transact(batches)).await;
+        committed.unwrap_or_else(|elapsed| Err(out_of_time(elapsed).into()))
     }
 
     async fn transact(&mut self, batches: &[&Batch]) -> Result<Vec<Disposition>, CommitError> {

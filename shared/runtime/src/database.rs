@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
 use sqlx::{Connection, Row};
+use tokio::time::error::Elapsed;
 
 use crate::config::{Secret, positive};
 
@@ -111,8 +112,13 @@ pub async fn within<T>(
 ) -> Result<T, sqlx::Error> {
     match tokio::time::timeout(limit, work).await {
         Ok(result) => result,
-        Err(elapsed) => Err(sqlx::Error::Io(std::io::Error::new(std::io::ErrorKind::TimedOut, elapsed))),
+        Err(elapsed) => Err(out_of_time(elapsed)),
     }
+}
+
+/// The error of work that was bounded otherwise and ran out of time, as [`within`] says it.
+pub fn out_of_time(elapsed: Elapsed) -> sqlx::Error {
+    sqlx::Error::Io(std::io::Error::new(std::io::ErrorKind::TimedOut, elapsed))
 }
 
 /// What to do about a failed statement.

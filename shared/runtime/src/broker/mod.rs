@@ -30,6 +30,9 @@ const HEADER_RESERVE_BYTES: usize = 64 * 1024;
 /// Bound of one request to JetStream's API.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// How long an acknowledgement may wait for the connection.
+const ACK_TIMEOUT: Duration = Duration::from_secs(1);
+
 /// How long last words may take to leave.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -127,6 +130,16 @@ impl Broker {
     /// us) less a reserve for headers.
     pub fn largest_frame(&self) -> usize {
         self.shared.client.max_payload().saturating_sub(HEADER_RESERVE_BYTES)
+    }
+}
+
+/// Sends the acknowledgement of a message, for a moment at most. One that is lost, or cannot be handed to the connection
+/// by then, costs a redelivery: whoever acknowledges makes sure that it is harmless.
+pub async fn acknowledge(sending: impl Future<Output = Result<(), async_nats::Error>>) {
+    match timeout(ACK_TIMEOUT, sending).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::debug!(%error, "an acknowledgement was not sent"),
+        Err(_) => tracing::debug!("an acknowledgement was not sent in time"),
     }
 }
 

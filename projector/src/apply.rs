@@ -1,6 +1,6 @@
 //! Writes what was folded: reads the touched entities, merges, and writes each once, however many events touched it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
 use sqlx::PgConnection;
@@ -59,8 +59,8 @@ pub(crate) async fn apply(
     Ok(merged.into_iter().map(|result| result.map(|ready| ready.target)).collect())
 }
 
-/// The stored lines of the touched entities; none where there was no room for a line.
-pub(crate) struct StoredLines(BTreeMap<(SpaceId, EntityKey), Option<String>>);
+/// The stored lines of the touched entities of each space; none where there was no room for a line.
+pub(crate) struct StoredLines(BTreeMap<SpaceId, BTreeMap<EntityKey, Option<String>>>);
 
 impl StoredLines {
     /// Reads them, as many as have `bytes` bytes: those of the first targets first, each target's in the order in which
@@ -79,16 +79,21 @@ impl StoredLines {
             }
         }
         let stored = entities::lines(connection, &wanted, i64::try_from(bytes).unwrap_or(i64::MAX)).await?;
-        let line = |StoredEntity { space, key, clocks }| ((space, key), clocks);
-        Ok(Self(stored.into_iter().map(line).collect()))
+        let mut lines = Self(BTreeMap::new());
+        for StoredEntity { space, key, clocks } in stored {
+            lines.0.entry(space).or_default().insert(key, clocks);
+        }
+        Ok(lines)
+    }
+
+    fn get(&self, space: &SpaceId, key: &EntityKey) -> Option<&Option<String>> {
+        self.0.get(space)?.get(key)
     }
 
     /// The position through which the target can be folded with what was read; `None` where all was.
     pub(crate) fn room_for(&self, target: &Target) -> Option<Position> {
-        let left_out = target.delta.entities.iter().filter(|(key, _)| {
-            let place = (target.space.clone(), (*key).clone());
-            matches!(self.0.get(&place), Some(None))
-        });
+        let entities = target.delta.entities.iter();
+        let left_out = entities.filter(|(key, _)| matches!(self.get(&target.space, key), Some(None)));
         left_out.map(|(_, touched)| Position(touched.first.0 - 1)).min()
     }
 }
@@ -98,9 +103,8 @@ fn merge(mut target: Target, stored: &StoredLines, schema: &Schema) -> Result<Re
     (target.events, target.skipped) = (delta.events, delta.skipped.len() as u64);
     let mut merged = Vec::with_capacity(delta.entities.len());
     for (key, touched) in delta.entities {
-        let place = (target.space.clone(), key);
-        let old = stored.0.get(&place).and_then(Option::as_deref);
-        let entity = merge_entity(place.1, touched, old, schema)?;
+        let old = stored.get(&target.space, &key).and_then(Option::as_deref);
+        let entity = merge_entity(key, touched, old, schema)?;
         let new_digest = LineDigest::of(entity.line.as_bytes());
         let old_digest = old.map(|line| LineDigest::of(line.as_bytes()));
         target.state_hash.replace(&entity.key.entity_type, old_digest, new_digest);
@@ -129,16 +133,16 @@ fn merge_entity(
         view: entity.view(),
         line: entity.line(&key),
         updated: touched.last,
-        added: new_keys.iter().filter(|key| !old_keys.contains(key)).cloned().collect(),
-        removed: old_keys.into_iter().filter(|key| !new_keys.contains(key)).collect(),
+        added: new_keys.difference(&old_keys).cloned().collect(),
+        removed: old_keys.difference(&new_keys).cloned().collect(),
         key,
     })
 }
 
 /// The keys under which readers find the entity: those of its indexed fields, while it is visible.
-fn index_keys(entity: &Entity, entity_type: Option<&EntityType>) -> Vec<IndexKey> {
+fn index_keys(entity: &Entity, entity_type: Option<&EntityType>) -> BTreeSet<IndexKey> {
     if !entity.is_visible() {
-        return Vec::new();
+        return BTreeSet::new();
     }
     let indexed = |name: &str| entity_type.and_then(|it| it.field(name)).is_some_and(|field| field.indexed);
     let indexed = entity.fields().iter().filter(|(name, _)| indexed(name));

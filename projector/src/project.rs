@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use sqlx::PgPool;
+use sqlx::{PgConnection, PgPool};
 use tidelog_events::frame::FrameError;
 use tidelog_events::id::{Position, SpaceId};
 use tidelog_events::schema::Schema;
@@ -67,19 +67,12 @@ impl Projector {
         let mut transaction = self.folder.pool.begin().await?;
         let names: Vec<&str> = spaces.iter().map(SpaceId::as_str).collect();
         projections::ensure(&mut transaction, &names, &schema.id()).await?;
-        let present = projections::present(&mut transaction, &names).await?;
         let mut locked: BTreeMap<SpaceId, Projection> = projections::lock_free(&mut transaction, &names)
             .await?
             .into_iter()
             .map(|projection| (projection.space.clone(), projection))
             .collect();
-        let mut progress: BTreeMap<_, _> = spaces
-            .iter()
-            .map(|space| {
-                let none = if present.contains(space) { Progress::Locked } else { Progress::NoLog };
-                (space.clone(), none)
-            })
-            .collect();
+        let mut progress = left_out(&mut transaction, spaces, &locked).await?;
         // In the caller's order: it is whose turn it is.
         let targets = spaces.iter().filter_map(|space| locked.get(space)).map(target).collect();
         let mut moves = Moves::default();
@@ -94,6 +87,23 @@ impl Projector {
         moves.targets.iter().for_each(Target::count);
         Ok(progress)
     }
+}
+
+/// What becomes of the spaces that were not locked: asked for only where there are any.
+async fn left_out(
+    connection: &mut PgConnection,
+    spaces: &[SpaceId],
+    locked: &BTreeMap<SpaceId, Projection>,
+) -> sqlx::Result<BTreeMap<SpaceId, Progress>> {
+    let names: Vec<&str> =
+        spaces.iter().filter(|space| !locked.contains_key(space)).map(SpaceId::as_str).collect();
+    if names.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let present = projections::present(connection, &names).await?;
+    let what = |space: &SpaceId| if present.contains(space) { Progress::Locked } else { Progress::NoLog };
+    let left_out = spaces.iter().filter(|space| !locked.contains_key(space));
+    Ok(left_out.map(|space| (space.clone(), what(space))).collect())
 }
 
 /// What a transaction made of the projections that it had locked.

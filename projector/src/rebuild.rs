@@ -252,7 +252,7 @@ async fn switch(
     Ok(Step::Switched(applied))
 }
 
-/// A newer schema is in force: what was filled so far is of no use.
+/// Another schema is in force: what was filled so far is of no use.
 async fn abandon(
     connection: &mut PgConnection,
     space: &SpaceId,

@@ -11,13 +11,13 @@ use tidelog_events::id::{Position, SpaceId};
 
 use crate::columns;
 
-/// Which entities to look up, column by column.
+/// Which entities, column by column.
 #[derive(Debug, Default)]
 pub struct KeyColumns<'a> {
-    spaces: Vec<&'a str>,
-    generations: Vec<i32>,
-    types: Vec<&'a str>,
-    ids: Vec<&'a str>,
+    pub(crate) spaces: Vec<&'a str>,
+    pub(crate) generations: Vec<i32>,
+    pub(crate) types: Vec<&'a str>,
+    pub(crate) ids: Vec<&'a str>,
 }
 
 impl<'a> KeyColumns<'a> {

@@ -4,15 +4,14 @@ use sqlx::PgConnection;
 use tidelog_events::fold::EntityKey;
 use tidelog_events::id::SpaceId;
 
+use crate::entities::KeyColumns;
+
 /// Rows to add or remove, column by column.
 #[derive(Debug, Default)]
 pub struct EntityKeyColumns<'a> {
-    spaces: Vec<&'a str>,
-    generations: Vec<i32>,
-    types: Vec<&'a str>,
+    entities: KeyColumns<'a>,
     fields: Vec<&'a str>,
     keys: Vec<&'a [u8]>,
-    ids: Vec<&'a str>,
 }
 
 impl<'a> EntityKeyColumns<'a> {
@@ -25,58 +24,52 @@ impl<'a> EntityKeyColumns<'a> {
         field: &'a str,
         key: &'a [u8],
     ) {
-        self.spaces.push(space.as_str());
-        self.generations.push(generation);
-        self.types.push(&entity.entity_type);
+        self.entities.push(space, generation, entity);
         self.fields.push(field);
         self.keys.push(key);
-        self.ids.push(entity.entity_id.as_str());
     }
 
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
-        self.spaces.is_empty()
+        self.fields.is_empty()
     }
 }
 
 /// Adds rows; the caller holds the locks of their projections or rebuilds.
 pub async fn insert(connection: &mut PgConnection, rows: &EntityKeyColumns<'_>) -> sqlx::Result<()> {
-    sqlx::query(
-        "INSERT INTO entity_keys (space_id, generation, entity_type, field, key, entity_id)
+    let statement = "INSERT INTO entity_keys (space_id, generation, entity_type, field, key, entity_id)
          SELECT space_id, generation, entity_type, field, key, entity_id
          FROM unnest($1::text[], $2::integer[], $3::text[], $4::text[], $5::bytea[], $6::text[])
            AS added (space_id, generation, entity_type, field, key, entity_id)
-         ON CONFLICT DO NOTHING",
-    )
-    .bind(&rows.spaces)
-    .bind(&rows.generations)
-    .bind(&rows.types)
-    .bind(&rows.fields)
-    .bind(&rows.keys)
-    .bind(&rows.ids)
-    .execute(connection)
-    .await?;
-    Ok(())
+         ON CONFLICT DO NOTHING";
+    execute(connection, statement, rows).await
 }
 
 /// Removes rows; the caller holds the locks of their projections or rebuilds.
 pub async fn remove(connection: &mut PgConnection, rows: &EntityKeyColumns<'_>) -> sqlx::Result<()> {
-    sqlx::query(
-        "DELETE FROM entity_keys
+    let statement = "DELETE FROM entity_keys
          USING unnest($1::text[], $2::integer[], $3::text[], $4::text[], $5::bytea[], $6::text[])
            AS removed (space_id, generation, entity_type, field, key, entity_id)
          WHERE entity_keys.space_id = removed.space_id AND entity_keys.generation = removed.generation
            AND entity_keys.entity_type = removed.entity_type AND entity_keys.field = removed.field
-           AND entity_keys.key = removed.key AND entity_keys.entity_id = removed.entity_id",
-    )
-    .bind(&rows.spaces)
-    .bind(&rows.generations)
-    .bind(&rows.types)
-    .bind(&rows.fields)
-    .bind(&rows.keys)
-    .bind(&rows.ids)
-    .execute(connection)
-    .await?;
+           AND entity_keys.key = removed.key AND entity_keys.entity_id = removed.entity_id";
+    execute(connection, statement, rows).await
+}
+
+async fn execute(
+    connection: &mut PgConnection,
+    statement: &'static str,
+    rows: &EntityKeyColumns<'_>,
+) -> sqlx::Result<()> {
+    sqlx::query(statement)
+        .bind(&rows.entities.spaces)
+        .bind(&rows.entities.generations)
+        .bind(&rows.entities.types)
+        .bind(&rows.fields)
+        .bind(&rows.keys)
+        .bind(&rows.entities.ids)
+        .execute(connection)
+        .await?;
     Ok(())
 }
 

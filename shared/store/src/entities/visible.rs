@@ -1,9 +1,10 @@
 //! `entities` as readers see them: one, or a page of those for which conditions hold.
 
 use serde_json::{Map, Value};
-use sqlx::postgres::PgRow;
+use sqlx::postgres::{PgArguments, PgRow};
+use sqlx::query::Query;
 use sqlx::types::Json;
-use sqlx::{PgConnection, Row};
+use sqlx::{PgConnection, Postgres, Row};
 use tidelog_events::fold::EntityKey;
 use tidelog_events::id::{EntityId, Position, SpaceId};
 
@@ -100,8 +101,7 @@ pub async fn find(
 
 /// A page of entities, found by looking at those of their type one after the other.
 pub async fn list(connection: &mut PgConnection, query: &PageQuery<'_>) -> sqlx::Result<Page> {
-    let rows = sqlx::query(
-        "WITH matching AS (
+    let statement = "WITH matching AS (
              SELECT entity_id, view, updated_position, octet_length(clocks) AS bytes FROM entities
              WHERE space_id = $1 AND generation = $2 AND entity_type = $3 AND entity_id > $4
                AND visible AND updated_position > $5 AND NOT EXISTS (
@@ -117,23 +117,8 @@ pub async fn list(connection: &mut PgConnection, query: &PageQuery<'_>) -> sqlx:
          )
          SELECT entity_id, view, updated_position, matching FROM counted
          WHERE turn = 1 OR (turn <= $10 AND bytes_before < $11)
-         ORDER BY entity_id",
-    )
-    // Planned each time: a plan that was made for small tables would be kept when they have grown.
-    .persistent(false)
-    .bind(query.space.as_str())
-    .bind(query.generation)
-    .bind(query.entity_type)
-    .bind(query.after)
-    .bind(query.updated_after.as_i64())
-    .bind(&query.conditions.fields)
-    .bind(&query.conditions.kinds)
-    .bind(&query.conditions.accepted)
-    .bind(&query.conditions.operands)
-    .bind(query.limit as i64)
-    .bind(query.bytes as i64)
-    .fetch_all(connection)
-    .await?;
+         ORDER BY entity_id";
+    let rows = of_page(statement, query).fetch_all(connection).await?;
     page(&rows)
 }
 
@@ -146,8 +131,7 @@ pub async fn list_by_key(
 ) -> sqlx::Result<Page> {
     // `LIMIT 1` makes it a lookup for each key that is found, in order of ids, whatever the planner believes of the
     // tables: a full page ends the search.
-    let rows = sqlx::query(
-        "WITH matching AS (
+    let statement = "WITH matching AS (
              SELECT entity.entity_id, view, updated_position, bytes
              FROM (
                  SELECT entity_id FROM entity_keys
@@ -173,24 +157,25 @@ pub async fn list_by_key(
          )
          SELECT entity_id, view, updated_position, matching FROM counted
          WHERE turn = 1 OR (turn <= $10 AND bytes_before < $11)
-         ORDER BY entity_id",
-    )
-    .persistent(false)
-    .bind(query.space.as_str())
-    .bind(query.generation)
-    .bind(query.entity_type)
-    .bind(query.after)
-    .bind(query.updated_after.as_i64())
-    .bind(&query.conditions.fields)
-    .bind(&query.conditions.kinds)
-    .bind(&query.conditions.accepted)
-    .bind(&query.conditions.operands)
-    .bind(query.limit as i64)
-    .bind(query.bytes as i64)
-    .bind(&*range.field)
-    .bind(&range.least)
-    .bind(&range.greatest)
-    .fetch_all(connection)
-    .await?;
-    page(&rows)
+         ORDER BY entity_id";
+    let statement = of_page(statement, query).bind(&*range.field).bind(&range.least).bind(&range.greatest);
+    page(&statement.fetch_all(connection).await?)
+}
+
+/// The statement of a page, with what both have in common.
+fn of_page<'q>(statement: &'static str, query: &'q PageQuery<'_>) -> Query<'q, Postgres, PgArguments> {
+    sqlx::query(statement)
+        // Planned each time: a plan that was made for small tables would be kept when they have grown.
+        .persistent(false)
+        .bind(query.space.as_str())
+        .bind(query.generation)
+        .bind(query.entity_type)
+        .bind(query.after)
+        .bind(query.updated_after.as_i64())
+        .bind(&query.conditions.fields)
+        .bind(&query.conditions.kinds)
+        .bind(&query.conditions.accepted)
+        .bind(&query.conditions.operands)
+        .bind(query.limit as i64)
+        .bind(query.bytes as i64)
 }

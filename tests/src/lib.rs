@@ -29,7 +29,7 @@ pub use history::History;
 pub use message::PushMessage;
 pub use metric::metric;
 pub use options::WorldOptions;
-pub use poll::{eventually, next_message, subscribe};
+pub use poll::{eventually, everything_is_acknowledged, next_message, subscribe};
 pub use proxy::{Direction, Fault, Playing, Proxy, Script, Step};
 pub use pulled::Pulled;
 pub use read_model::ReadModel;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use async_nats::{Message, Subscriber};
+use async_nats::{Client, Message, Subscriber};
 use futures_util::{FutureExt, StreamExt};
 use tidelog_runtime::broker::Broker;
 use tokio::time::{Instant, interval};
@@ -34,6 +34,21 @@ pub async fn subscribe(broker: &Broker, subject: String) -> Subscriber {
     let subscription = broker.client().subscribe(subject).await.expect("a subscription");
     eventually("the subscription is taken", async || broker.round_trip().await.then_some(())).await;
     subscription
+}
+
+/// Waits until the broker has handed out everything of a stream to that consumer, and has every acknowledgement: also
+/// of what came again.
+///
+/// # Panics
+/// When it does not get there.
+pub async fn everything_is_acknowledged(client: &Client, stream: &str, consumer: &str) {
+    let jetstream = async_nats::jetstream::new(client.clone());
+    eventually(&format!("all of {stream} is acknowledged"), async || {
+        let stream = jetstream.get_stream(stream).await.ok()?;
+        let consumer = stream.consumer_info(consumer).await.ok()?;
+        (consumer.num_pending == 0 && consumer.num_ack_pending == 0).then_some(())
+    })
+    .await;
 }
 
 /// The next message of a subscription, with the same patience.

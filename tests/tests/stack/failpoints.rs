@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use tidelog_runtime::failpoint::Failpoint;
-use tidelog_tests::{Answer, Batch, eventually};
+use tidelog_tests::{Answer, Batch, everything_is_acknowledged};
 
 use super::harness::{SOON, Stack};
 
@@ -89,13 +89,7 @@ async fn armed(point: Failpoint, passing: usize) -> (Stack, PathBuf) {
 async fn everything_is_settled(stack: &Stack) {
     let url = stack.facts()["natsUrl"].as_str().unwrap().to_owned();
     let client = async_nats::connect(url).await.unwrap();
-    let jetstream = async_nats::jetstream::new(client);
     for (stream, consumer) in [("PUSH", "ingest"), ("LOG", "projector")] {
-        eventually(&format!("all of {stream} is acknowledged"), async || {
-            let stream = jetstream.get_stream(stream).await.ok()?;
-            let consumer = stream.consumer_info(consumer).await.ok()?;
-            (consumer.num_pending == 0 && consumer.num_ack_pending == 0).then_some(())
-        })
-        .await;
+        everything_is_acknowledged(&client, stream, consumer).await;
     }
 }

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use tidelog_tests::{
-    Batch, History, Playing, Proxy, Script, World, WorldOptions, broker_address, database_address, eventually,
+    Batch, History, Playing, Proxy, Script, World, WorldOptions, broker_address, database_address,
+    everything_is_acknowledged,
 };
 use tokio::time::Instant;
 
@@ -52,7 +53,8 @@ async fn survives(script: impl Fn(u64) -> Script, seed: u64) {
 
     let troubles = proxies.map(Proxy::broken);
     assert!(troubles.iter().all(|broken| *broken >= BROKEN_MIN), "gateway, broker, database: {troubles:?}");
-    everything_is_settled(&world).await;
+    // Nothing that a broken connection held back can come any more.
+    everything_is_acknowledged(world.broker.client(), &world.broker.config().push_stream(), "ingest").await;
     History::of(DEVICES.into_iter().zip(pushed)).assert_is_log_of(&world, "ann").await;
     assert_eq!(quarantined(&world).await, (0, 0));
     world.assert_read_model_is_right("ann").await;
@@ -84,15 +86,4 @@ async fn push_until(until: Instant, world: &World, gateway: &Proxy, device: &str
         world.push_until_committed_at(gateway.address(), "ann", &batch).await.expect(200);
     }
     last
-}
-
-/// Waits until nothing that a broken connection held back can come any more.
-async fn everything_is_settled(world: &World) {
-    let jetstream = async_nats::jetstream::new(world.broker.client().clone());
-    eventually("every batch is acknowledged", async || {
-        let stream = jetstream.get_stream(world.broker.config().push_stream()).await.ok()?;
-        let consumer = stream.consumer_info("ingest").await.ok()?;
-        (consumer.num_pending == 0 && consumer.num_ack_pending == 0).then_some(())
-    })
-    .await;
 }

@@ -116,10 +116,16 @@ impl Delta {
         self.events += 1;
         match Change::read(line, device, schema) {
             Ok(change) => {
-                let new = || Touched { entity: Entity::default(), first: position, last: position };
-                let touched = self.entities.entry(change.entity.clone()).or_insert_with(new);
-                touched.entity.apply(change);
-                touched.last = position;
+                // Most events are about an entity that is there: only the first one pays for a key.
+                if let Some(touched) = self.entities.get_mut(&change.entity) {
+                    touched.entity.apply(change);
+                    touched.last = position;
+                } else {
+                    let key = change.entity.clone();
+                    let mut entity = Entity::default();
+                    entity.apply(change);
+                    self.entities.insert(key, Touched { entity, first: position, last: position });
+                }
             }
             Err(skipped) => self.skipped.push((position, skipped)),
         }

@@ -30,7 +30,10 @@ pub enum InvalidId {
 }
 
 fn check(text: &str) -> Result<(), InvalidId> {
-    if text.is_empty() {
+    let plain = (1..=MAX_ID_BYTES).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic());
+    if plain {
+        Ok(())
+    } else if text.is_empty() {
         Err(InvalidId::Empty)
     } else if text.len() > MAX_ID_BYTES {
         Err(InvalidId::TooLong)
@@ -57,6 +60,11 @@ macro_rules! text_id {
                 let text = text.into();
                 check(&text)?;
                 Ok(Self(text))
+            }
+
+            /// Whether [`Self::new`] accepts the text.
+            pub fn is_valid(text: &str) -> bool {
+                check(text).is_ok()
             }
 
             /// The id's text.

@@ -68,6 +68,26 @@ impl Stamp {
         Self::new(parse_seconds(date_and_time)? * 1000 + fraction_millis, counter)
     }
 
+    /// Its text, in ASCII. Written digit by digit because an entity line has a stamp for every field.
+    fn text(self) -> [u8; 29] {
+        let (seconds, millis) = (self.millis.div_euclid(1000), self.millis.rem_euclid(1000));
+        let (days, second_of_day) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
+        let (year, month, day) = civil_from_days(days);
+        let (hour, minute, second) = (second_of_day / 3600, second_of_day / 60 % 60, second_of_day % 60);
+        let mut text = *b"0000-00-00T00:00:00.000Z-0000";
+        write_decimal(&mut text[0..4], year);
+        write_decimal(&mut text[5..7], month);
+        write_decimal(&mut text[8..10], day);
+        write_decimal(&mut text[11..13], hour);
+        write_decimal(&mut text[14..16], minute);
+        write_decimal(&mut text[17..19], second);
+        write_decimal(&mut text[20..23], millis);
+        for (place, digit) in text[25..].iter_mut().enumerate() {
+            *digit = b"0123456789ABCDEF"[usize::from(self.counter >> (12 - 4 * place) & 0xF)];
+        }
+        text
+    }
+
     /// UTC milliseconds since 1970.
     pub fn millis(self) -> i64 {
         self.millis
@@ -132,6 +152,14 @@ fn decimal(digits: &[u8]) -> Option<i64> {
         .try_fold(0, |value, digit| digit.is_ascii_digit().then(|| value * 10 + i64::from(digit - b'0')))
 }
 
+/// Writes the last decimal digits of `number`, as many as there is room for.
+fn write_decimal(digits: &mut [u8], mut number: i64) {
+    for digit in digits.iter_mut().rev() {
+        *digit = b'0' + (number % 10) as u8;
+        number /= 10;
+    }
+}
+
 fn days_of_month(year: i64, month: i64) -> i64 {
     let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
     match month {
@@ -169,15 +197,7 @@ fn civil_from_days(days: i64) -> (i64, i64, i64) {
 
 impl fmt::Display for Stamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (seconds, millis) = (self.millis.div_euclid(1000), self.millis.rem_euclid(1000));
-        let (days, second_of_day) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
-        let (year, month, day) = civil_from_days(days);
-        let (hour, minute, second) = (second_of_day / 3600, second_of_day / 60 % 60, second_of_day % 60);
-        write!(
-            f,
-            "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{millis:03}Z-{:04X}",
-            self.counter
-        )
+        f.write_str(str::from_utf8(&self.text()).unwrap_or_default())
     }
 }
 

@@ -9,7 +9,7 @@ use super::clock::Clock;
 use super::entity::{Entity, EntityKey};
 use super::field::FieldState;
 use crate::id::EntityId;
-use crate::json::canonical;
+use crate::json::{canonical, canonical_ordered};
 use crate::schema::Schema;
 
 /// Why a line is not an entity.
@@ -23,29 +23,33 @@ pub enum DamagedLine {
     Rule(Box<str>),
 }
 
+// The keys stand in canonical order.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct Line<I, F> {
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    created: Option<Clock>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    deleted: Option<Clock>,
+struct Line<C, I, F, T> {
+    #[serde(default = "Option::default", skip_serializing_if = "Option::is_none")]
+    created: Option<C>,
+    #[serde(default = "Option::default", skip_serializing_if = "Option::is_none")]
+    deleted: Option<C>,
     entity_id: I,
     fields: F,
     #[serde(rename = "type")]
-    entity_type: Box<str>,
+    entity_type: T,
 }
 
 /// The entity as a line, without `\n`.
 pub(super) fn write(key: &EntityKey, entity: &Entity) -> String {
     let line = Line {
-        created: entity.created.clone(),
-        deleted: entity.deleted.clone(),
+        created: entity.created.as_ref(),
+        deleted: entity.deleted.as_ref(),
         entity_id: &key.entity_id,
         fields: &entity.fields,
-        entity_type: key.entity_type.clone(),
+        entity_type: &key.entity_type,
     };
-    let written = canonical(&line).ok().and_then(|line| String::from_utf8(line).ok());
+    // Names of schemas order as bytes and as UTF-16 alike; others only come from lines that someone else wrote.
+    let is_ordered = entity.fields.keys().all(|name| name.is_ascii());
+    let written = if is_ordered { canonical_ordered(&line) } else { canonical(&line) };
+    let written = written.ok().and_then(|line| String::from_utf8(line).ok());
     // Keys are texts and numbers finite, so it always is JSON.
     debug_assert!(written.is_some(), "an entity is always JSON");
     written.unwrap_or_default()
@@ -54,7 +58,7 @@ pub(super) fn write(key: &EntityKey, entity: &Entity) -> String {
 /// The entity that a line holds, checked against the schema where that knows its fields. Entities and fields that it
 /// does not know are kept as they are.
 pub(super) fn read(line: &str, schema: &Schema) -> Result<(EntityKey, Entity), DamagedLine> {
-    let line: Line<EntityId, BTreeMap<Box<str>, FieldState>> = serde_json::from_str(line)?;
+    let line: Line<Clock, EntityId, BTreeMap<Box<str>, FieldState>, Box<str>> = serde_json::from_str(line)?;
     let entity_type = schema.entity(&line.entity_type);
     let of_another_rule = line.fields.iter().find(|(name, field)| {
         let known = entity_type.and_then(|entity_type| entity_type.field(name));

@@ -1,17 +1,21 @@
 //! A single value of a field: what is compared, kept and written. Integers and stamps need no kind of their own: whole
 //! numbers within ±(2⁵³ − 1) are doubles, and stamps order as their text does.
 
-use serde::{Deserialize, Serialize};
+use std::fmt;
+
+use serde::de::{Error, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
 use super::double::Double;
+use crate::json::{plain_number, plain_text, plain_whole};
 use crate::limits::MAX_SAFE_INTEGER;
 use crate::schema::FieldType;
 use crate::stamp::Stamp;
 
 /// A value of a field, or an element of a set or list. The values of one field are all of one kind; they order as
 /// `docs/formats.md` says, texts by their bytes.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(untagged)]
 pub enum Scalar {
     /// `boolean`; false first.
@@ -34,6 +38,18 @@ impl Scalar {
         }
     }
 
+    /// The same from the text of a JSON value. serde_json reads what is not plain.
+    pub(super) fn read_text(field_type: FieldType, value: &str) -> Option<Self> {
+        let plain = match field_type {
+            FieldType::String => plain_text(value).map(|text| Self::Text(text.into())),
+            FieldType::Integer => plain_whole(value).and_then(|n| Double::new(n as f64)).map(Self::Number),
+            FieldType::Number => plain_number(value).and_then(Double::new).map(Self::Number),
+            FieldType::Boolean => None,
+            FieldType::Stamp => plain_text(value).and_then(|text| Stamp::parse(text).ok()).map(Self::from),
+        };
+        plain.or_else(|| Self::read(field_type, &serde_json::from_str(value).ok()?))
+    }
+
     /// The value in JSON.
     pub fn to_json(&self) -> Value {
         match self {
@@ -47,6 +63,42 @@ impl Scalar {
 impl From<Stamp> for Scalar {
     fn from(stamp: Stamp) -> Self {
         Self::Text(stamp.to_string().into())
+    }
+}
+
+impl<'de> Deserialize<'de> for Scalar {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(ScalarVisitor)
+    }
+}
+
+struct ScalarVisitor;
+
+impl Visitor<'_> for ScalarVisitor {
+    type Value = Scalar;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a boolean, a number or a text")
+    }
+
+    fn visit_bool<E: Error>(self, value: bool) -> Result<Scalar, E> {
+        Ok(Scalar::Boolean(value))
+    }
+
+    fn visit_i64<E: Error>(self, number: i64) -> Result<Scalar, E> {
+        self.visit_f64(number as f64)
+    }
+
+    fn visit_u64<E: Error>(self, number: u64) -> Result<Scalar, E> {
+        self.visit_f64(number as f64)
+    }
+
+    fn visit_f64<E: Error>(self, number: f64) -> Result<Scalar, E> {
+        Double::new(number).map(Scalar::Number).ok_or_else(|| E::custom("a number must be finite"))
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<Scalar, E> {
+        Ok(Scalar::Text(text.into()))
     }
 }
 

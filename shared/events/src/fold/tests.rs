@@ -195,7 +195,9 @@ fn what_the_schema_does_not_know_is_kept_as_it_is() {
     let schema = Schema::parse(SCHEMA).unwrap();
     let lines = [
         r#"{"entityId":"e","fields":{"later":{"max":7}},"type":"thing"}"#,
-        r#"{"entityId":"e","fields":{"x":{"set":[["a",["2025-08-06T10:30:00.000Z-0000","phone-1",1],false]]}},"type":"unknown"}"#,
+        // Keys in the order of UTF-16, which is not that of bytes.
+        r#"{"entityId":"e","fields":{"😀":{"max":7},"～":{"max":7}},"type":"unknown"}"#,
+        r#"{"entityId":"f","fields":{"x":{"set":[["a",["2025-08-06T10:30:00.000Z-0000","phone-1",1],false]]}},"type":"unknown"}"#,
     ];
     let state = State::from_lines(lines, &schema).unwrap();
     assert_eq!(state.lines().collect::<Vec<_>>(), lines);

@@ -8,6 +8,7 @@ mod inspect;
 mod pull;
 mod push;
 mod segment;
+mod stored;
 
 #[cfg(test)]
 mod tests;
@@ -22,3 +23,4 @@ pub use push::{
 pub use segment::{
     FIRST_HEADER, LAST_HEADER, SPACE_HEADER, SegmentBatch, SegmentBody, SegmentHeader, TornSegment,
 };
+pub use stored::line_frame;

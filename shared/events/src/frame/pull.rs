@@ -5,6 +5,7 @@ use serde::Serialize;
 
 use super::SegmentHeader;
 use crate::id::Position;
+use crate::limits::MAX_SAFE_INTEGER;
 use crate::protocol::{Hello, HelloLine};
 
 /// Appends a value as one line of JSON.
@@ -64,6 +65,9 @@ impl<'a> PullReader<'a> {
     pub fn next_item(&mut self) -> Result<Option<PullItem<'a>>, TornPull> {
         if !self.said_hello {
             let line: HelloLine = serde_json::from_str(self.line()?).map_err(|_| TornPull::NoHeader)?;
+            if line.hello.cursor.0 > MAX_SAFE_INTEGER {
+                return Err(TornPull::NoHeader);
+            }
             self.said_hello = true;
             self.cursor = line.hello.cursor;
             return Ok(Some(PullItem::Hello(Box::new(line.hello))));

@@ -3,8 +3,9 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{Encoder, FrameError, write_line};
+use super::{Encoder, FrameError, line_frame, write_line};
 use crate::id::{DeviceId, Position, UserId};
+use crate::limits::MAX_SAFE_INTEGER;
 use crate::protocol::UtcTime;
 
 /// Message headers of LOG and of head hints: the space, and the positions of the segment's first and last event.
@@ -59,7 +60,7 @@ impl SegmentHeader {
     pub fn events(&self) -> u64 {
         match &self.positions {
             Some(positions) => positions.len() as u64,
-            None => (self.last.0 + 1).saturating_sub(self.first.0),
+            None => self.last.0.saturating_add(1).saturating_sub(self.first.0),
         }
     }
 
@@ -77,19 +78,31 @@ impl SegmentHeader {
 
     /// The header frame.
     pub fn frame(&self, encoder: &mut Encoder) -> Result<Vec<u8>, FrameError> {
-        encoder.encode(&self.line())
+        line_frame(&self.line(), encoder)
     }
 
     /// Reads a header line; `None` where the line is something else, or counts that cannot be.
     pub fn parse(line: &[u8]) -> Option<Self> {
         let line: SegmentLine<Self> = serde_json::from_slice(line).ok()?;
         let header = line.segment;
+        let possible = Position::ZERO < header.first
+            && header.first <= header.last
+            && header.last.0 <= MAX_SAFE_INTEGER
+            && header.positions.as_ref().is_none_or(|positions| header.may_hold(positions));
+        if !possible {
+            return None;
+        }
         let events = header.events();
-        let counts = header.first <= header.last
-            && header.first > Position::ZERO
-            && (header.lines == events || header.lines == events + 1)
+        let counts = (header.lines == events || header.lines == events + 1)
             && header.batches.first().is_some_and(|batch| batch.first >= header.first);
         counts.then_some(header)
+    }
+
+    /// Whether positions ascend within the segment.
+    fn may_hold(&self, positions: &[Position]) -> bool {
+        positions.is_sorted_by(|one, next| one < next)
+            && positions.first().is_none_or(|first| *first >= self.first)
+            && positions.last().is_none_or(|last| *last <= self.last)
     }
 
     /// The batch that the event at `position` came in.

@@ -300,3 +300,29 @@ proptest! {
         prop_assert!([0, 3, 4, 9].contains(&read.len()));
     }
 }
+
+#[test]
+fn a_header_whose_counts_or_positions_cannot_be_is_none() {
+    let check = |first: u64, last: u64, lines: u64, positions: &str, expect: bool| {
+        let line = format!(
+            r#"{{"segment":{{"first":{first},"last":{last},"lines":{lines}{positions},"batches":[{{"first":{first},"deviceId":"p","userId":"u","receivedAt":"2026-01-01T07:00:00.000Z"}}]}}}}"#
+        );
+        assert_eq!(SegmentHeader::parse(line.as_bytes()).is_some(), expect, "{line}");
+    };
+    check(1, 3, 3, "", true);
+    check(1, 3, 5, "", false);
+    check(1, u64::MAX, 0, "", false);
+    check(u64::MAX, u64::MAX, 1, "", false);
+    check(0, 3, 4, "", false);
+    check(2, 5, 2, r#","positions":[2,5]"#, true);
+    check(2, 5, 2, r#","positions":[5,2]"#, false);
+    check(2, 5, 2, r#","positions":[2,6]"#, false);
+    check(2, 5, 2, r#","positions":[1,5]"#, false);
+    check(2, 3, 3, r#","positions":[2,2,3]"#, false);
+}
+
+#[test]
+fn a_cursor_that_no_log_reaches_is_no_header() {
+    let text = pull(u64::MAX, &[]);
+    assert_eq!(PullReader::new(&text, Position(0)).next_item(), Err(TornPull::NoHeader));
+}

@@ -11,6 +11,7 @@ use super::document::{Document, EntityEntry, EventEntry, FieldEntry};
 use super::event::{EventDefinition, Presence, SetValue, TIMESTAMP};
 use super::field::{DEFAULT_KEEP, EntityType, Field, FieldType, MergeRule};
 use super::name::{self, EntityTypeName, EventTypeName, FieldName};
+use super::shape::Shape;
 use super::{Schema, SchemaError, payload};
 
 /// The most elements that a `set` or `list` may keep: an entity is one line of a snapshot.
@@ -146,6 +147,7 @@ fn event_of(
         entity: EntityTypeName::checked(&entry.entity),
         creates: entry.creates,
         deletes: entry.deletes,
+        shape: Shape::of(&payload, entity),
         payload,
         sets,
         json_schema,

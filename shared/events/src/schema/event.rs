@@ -7,6 +7,8 @@ use serde_json::Value;
 
 use super::name::{EntityTypeName, FieldName};
 use super::payload::{self, PayloadFault};
+use super::shape::Shape;
+use crate::json::canonical;
 
 /// The one variable in `sets`, as it stands in a schema.
 pub const TIMESTAMP: &str = "$timestamp";
@@ -36,12 +38,23 @@ impl Presence {
 }
 
 /// What an event sets a field to, by its type alone.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub enum SetValue {
     /// A write as it could stand in a payload; it fits the field's type and rule.
     Literal(Value),
     /// The event's own stamp; only for fields of type stamp.
     Timestamp,
+}
+
+impl PartialEq for SetValue {
+    /// Numbers are what they count, however they are written: `1e3` is `1000`.
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Timestamp, Self::Timestamp) => true,
+            (Self::Literal(one), Self::Literal(other)) => canonical(one).ok() == canonical(other).ok(),
+            _ => false,
+        }
+    }
 }
 
 /// The definition of an event type.
@@ -52,6 +65,7 @@ pub struct EventDefinition {
     pub(super) deletes: bool,
     pub(super) payload: BTreeMap<FieldName, Presence>,
     pub(super) sets: BTreeMap<FieldName, SetValue>,
+    pub(super) shape: Shape,
     pub(super) json_schema: Value,
     pub(super) validator: Validator,
 }
@@ -86,6 +100,11 @@ impl EventDefinition {
     /// text that [`Stamp::parse`](crate::stamp::Stamp::parse) reads.
     pub fn json_schema(&self) -> &Value {
         &self.json_schema
+    }
+
+    /// The payload's keys with what their values must be.
+    pub(crate) fn shape(&self) -> &Shape {
+        &self.shape
     }
 
     /// Judges a payload. One that is absent from the event counts as `{}`, so pass that.

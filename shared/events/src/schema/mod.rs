@@ -14,6 +14,7 @@ mod event;
 mod field;
 mod name;
 mod payload;
+mod shape;
 
 pub use check::{MAX_KEEP, Problem};
 pub use document::MAX_SCHEMA_BYTES;

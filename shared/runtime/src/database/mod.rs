@@ -1,5 +1,7 @@
 //! The PostgreSQL pool, and what a database error means for the work that met it.
 
+mod relay;
+
 use std::future::Future;
 use std::time::Duration;
 
@@ -8,6 +10,7 @@ use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
 use sqlx::{Connection, Row};
 use tokio::time::error::Elapsed;
 
+use self::relay::Relay;
 use crate::config::{Secret, positive};
 
 /// A connection that was idle longer is tested before it is used: the server may have restarted meanwhile.
@@ -60,6 +63,9 @@ pub enum DatabaseConfigError {
 /// A pool that connects when it is first used, and again whenever it must. `application_name` is what
 /// `pg_stat_activity` shows.
 ///
+/// # Panics
+/// Outside of a Tokio runtime, which must live as long as the pool.
+///
 /// # Errors
 /// The URL cannot be parsed. A server that is away is no error here.
 pub fn connect(config: &DatabaseConfig, application_name: &str) -> Result<PgPool, DatabaseConfigError> {
@@ -73,6 +79,11 @@ pub fn connect(config: &DatabaseConfig, application_name: &str) -> Result<PgPool
         ("statement_timeout", timeout_ms.as_str()),
         ("idle_in_transaction_session_timeout", timeout_ms.as_str()),
     ]);
+    let relay = Relay::before_tcp(&options, config);
+    let options = match &relay {
+        Some(relay) => options.socket(relay.folder()),
+        None => options,
+    };
     let pool = PgPoolOptions::new()
         .max_connections(config.max_connections)
         .acquire_timeout(Duration::from_millis(config.acquire_timeout_ms))
@@ -89,6 +100,10 @@ pub fn connect(config: &DatabaseConfig, application_name: &str) -> Result<PgPool
         })
         .after_release(|connection, _| Box::pin(within(ANSWER_TIMEOUT, is_out_of_transactions(connection))))
         .connect_lazy_with(options);
+    if let Some(relay) = relay {
+        // Closed is also what a pool is whose last handle is gone.
+        tokio::spawn(relay.serve(pool.close_event()));
+    }
     Ok(pool)
 }
 

@@ -2,6 +2,7 @@
 //! cannot be entered without the right to it (invariant 7).
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use axum::extract::{FromRef, FromRequestParts, RawPathParams};
 use axum::http::header::AUTHORIZATION;
@@ -26,9 +27,13 @@ const OWN_SPACE: &str = "me";
 #[error("auth.hs256_secret must have at least {SECRET_BYTES_MIN} bytes")]
 pub struct WeakSecret;
 
-/// Verifies tokens.
+/// Verifies tokens. Clones share what they verify by: each request takes one.
 #[derive(Clone)]
 pub struct Verifier {
+    rules: Arc<TokenRules>,
+}
+
+struct TokenRules {
     key: Option<DecodingKey>,
     validation: Validation,
 }
@@ -45,15 +50,17 @@ impl Verifier {
         validation.validate_nbf = true;
         validation.validate_aud = false;
         validation.required_spec_claims.clear();
-        Ok(Self { key: (!secret.is_empty()).then(|| DecodingKey::from_secret(secret)), validation })
+        let key = (!secret.is_empty()).then(|| DecodingKey::from_secret(secret));
+        Ok(Self { rules: Arc::new(TokenRules { key, validation }) })
     }
 
     /// The caller that the token names.
     pub fn verify(&self, token: &str) -> Result<Caller, Problem> {
         let refuse =
             |why: &str| Problem::new(Refusal::Unauthorized, format!("the token is not valid: {why}"));
-        let key = self.key.as_ref().ok_or_else(|| refuse("no key is configured"))?;
-        let claims = jsonwebtoken::decode::<Claims>(token, key, &self.validation)
+        let TokenRules { key, validation } = &*self.rules;
+        let key = key.as_ref().ok_or_else(|| refuse("no key is configured"))?;
+        let claims = jsonwebtoken::decode::<Claims>(token, key, validation)
             .map_err(|error| refuse(&error.to_string()))?
             .claims;
         let own = SpaceId::new(claims.sub.as_str()).map_err(|error| refuse(&format!("`sub`: {error}")))?;

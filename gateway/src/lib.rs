@@ -12,6 +12,7 @@ mod push;
 mod router;
 mod schema;
 mod state;
+mod work;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -19,6 +19,8 @@ pub struct ProjectorConfig {
     pub transaction_bytes: u64,
     /// Bytes of stored entities that one transaction reads and writes.
     pub transaction_entity_bytes: u64,
+    /// Milliseconds from the beginning of a round of many spaces to that of the next one, at least.
+    pub linger_ms: u64,
     /// How often spaces are looked for whose log goes on behind what is folded, or that must be rebuilt.
     pub sweep_interval_ms: u64,
     /// How long stopping may take.
@@ -26,6 +28,11 @@ pub struct ProjectorConfig {
 }
 
 impl ProjectorConfig {
+    /// From the beginning of a busy round to that of the next one.
+    pub fn linger(&self) -> Duration {
+        Duration::from_millis(self.linger_ms)
+    }
+
     /// How often the tables are swept.
     pub fn sweep_interval(&self) -> Duration {
         Duration::from_millis(self.sweep_interval_ms.max(1))

@@ -79,6 +79,7 @@ pub async fn run(deps: Deps, shutdown: CancellationToken) -> anyhow::Result<()> 
         projector: Projector::new(pool.clone(), config.measure(), deadline)?,
         schema: schema.clone(),
         spaces_max: config.transaction_spaces.max(1),
+        linger: config.linger(),
         database,
         shutdown: shutdown.clone(),
     };

@@ -1,7 +1,7 @@
 //! One transaction of the projector: locks the projections that are free, folds what their logs hold behind them, and
 //! moves them on with their entities.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use sqlx::{PgConnection, PgPool};
@@ -66,12 +66,7 @@ impl Projector {
     ) -> Result<BTreeMap<SpaceId, Progress>, FoldError> {
         let mut transaction = self.folder.pool.begin().await?;
         let names: Vec<&str> = spaces.iter().map(SpaceId::as_str).collect();
-        projections::ensure(&mut transaction, &names, &schema.id()).await?;
-        let mut locked: BTreeMap<SpaceId, Projection> = projections::lock_free(&mut transaction, &names)
-            .await?
-            .into_iter()
-            .map(|projection| (projection.space.clone(), projection))
-            .collect();
+        let mut locked = claim(&mut transaction, &names, schema).await?;
         let mut progress = left_out(&mut transaction, spaces, &locked).await?;
         // In the caller's order: it is whose turn it is.
         let targets = spaces.iter().filter_map(|space| locked.get(space)).map(target).collect();
@@ -87,6 +82,23 @@ impl Projector {
         moves.targets.iter().for_each(Target::count);
         Ok(progress)
     }
+}
+
+/// Locks the projections that nobody else has locked. Most of them exist: rows are made only where some are missing.
+async fn claim(
+    connection: &mut PgConnection,
+    names: &[&str],
+    schema: &Schema,
+) -> sqlx::Result<BTreeMap<SpaceId, Projection>> {
+    let mut locked = projections::lock_free(connection, names).await?;
+    if locked.len() < names.len() {
+        let known: BTreeSet<&str> = locked.iter().map(|projection| projection.space.as_str()).collect();
+        let missing: Vec<&str> = names.iter().filter(|name| !known.contains(**name)).copied().collect();
+        projections::ensure(connection, &missing, &schema.id()).await?;
+        let new = projections::lock_free(connection, &missing).await?;
+        locked.extend(new);
+    }
+    Ok(locked.into_iter().map(|projection| (projection.space.clone(), projection)).collect())
 }
 
 /// What becomes of the spaces that were not locked: asked for only where there are any.

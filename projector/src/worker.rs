@@ -25,11 +25,16 @@ const OUTAGE_PAUSE_MAX: Duration = Duration::from_secs(2);
 /// A round that fails so often while the database answers otherwise is taken apart.
 const FAILURES_MAX: u32 = 2;
 
+/// A round of so many spaces is a sign of load.
+const BUSY_SPACES: usize = 16;
+
 /// One worker; a process has one, an installation as many as it has replicas.
 pub(crate) struct Worker {
     pub(crate) projector: Projector,
     pub(crate) schema: watch::Receiver<Arc<Schema>>,
     pub(crate) spaces_max: usize,
+    /// A round that follows a busy one begins at least this long after it began.
+    pub(crate) linger: Duration,
     pub(crate) database: Check,
     pub(crate) shutdown: CancellationToken,
 }
@@ -41,10 +46,23 @@ impl Worker {
         let mut backlog = Backlog::new();
         self.wait_for_database().await;
         while self.gather(&mut backlog, &mut news).await {
-            let round = backlog.next_round(self.spaces_max, Instant::now());
+            let started = Instant::now();
+            let round = backlog.next_round(self.spaces_max, started);
+            let is_busy = round.len() >= BUSY_SPACES;
             if !round.is_empty() {
                 self.fold(&mut backlog, round).await;
             }
+            if is_busy && backlog.next_due(Instant::now()).is_none() {
+                self.linger_until(started + self.linger).await;
+            }
+        }
+    }
+
+    /// Under load more events of the same entities come in a moment: each is then written once for all of them.
+    async fn linger_until(&self, end: Instant) {
+        tokio::select! {
+            () = sleep_until(end) => {}
+            () = self.shutdown.cancelled() => {}
         }
     }
 

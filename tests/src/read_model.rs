@@ -10,7 +10,7 @@ use tidelog_events::frame::{Decoder, SegmentBody};
 use tidelog_events::id::{Position, SpaceId};
 use tidelog_events::limits::MAX_BODY_BYTES;
 use tidelog_events::schema::Schema;
-use tidelog_store::segments;
+use tidelog_store::space_logs;
 
 use crate::poll::eventually;
 use crate::world::World;
@@ -74,10 +74,10 @@ impl World {
         let schema = Schema::parse(&schema).expect("a schema");
         let id = SpaceId::new(space).expect("a space");
         let mut connection = self.pool.acquire().await.expect("a connection");
-        let log = segments::behind(&mut connection, &id, Position::ZERO, WHOLE_LOG, WHOLE_LOG).await;
+        let log = space_logs::behind(&mut connection, &id, Position::ZERO, WHOLE_LOG, WHOLE_LOG).await;
         let mut decoder = Decoder::new().expect("a decoder");
         let mut folding = Folding::default();
-        for segment in log.expect("segments") {
+        for segment in log.expect("segments").segments {
             let body = decoder.decode_one(&segment.frame, 2 * MAX_BODY_BYTES).expect("a frame");
             let (first, last) = (segment.header.first, segment.header.last);
             let lines = SegmentBody::split(&body, first, last).expect("the segment's lines");

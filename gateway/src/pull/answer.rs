@@ -6,7 +6,7 @@ use axum::http::header::{CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, VARY};
 use axum::response::Response;
 use serde::Deserialize;
 use std::borrow::Cow;
-use tidelog_events::frame::{Encoder, FrameError, write_line};
+use tidelog_events::frame::{Encoder, FrameError, line_frame, write_line};
 use tidelog_events::protocol::{Hello, HelloLine};
 use tidelog_events::schema::Schema;
 use tidelog_store::segments::Segment;
@@ -48,7 +48,7 @@ pub(super) fn answer(
     pull_bytes: u64,
     codec: &mut Codec,
 ) -> Result<Answer, AnswerError> {
-    if request.format == Format::Frames && request.types.is_none() {
+    if is_passed_on(request) {
         return frames_as_stored(read, hello, request, &mut codec.encoder);
     }
     let wanted = wanted(read, request);
@@ -68,6 +68,17 @@ pub(super) fn answer(
         Format::Json => json::body(hello, &segments)?,
     };
     Ok(Answer { body, events })
+}
+
+/// About how many bytes answering has to do with: those that are stored, and where they are decoded, those too.
+pub(super) fn work_bytes(read: &LogRead, request: &PullRequest) -> u64 {
+    let stored = wanted(read, request).iter().map(|segment| segment.frame.len() as u64).sum();
+    if is_passed_on(request) { stored } else { DECODED_PER_STORED * stored }
+}
+
+/// Whether the answer is what is stored, as it is.
+fn is_passed_on(request: &PullRequest) -> bool {
+    request.format == Format::Frames && request.types.is_none()
 }
 
 /// Of what was read, perhaps for several readers, the segments that this one asked for.
@@ -104,7 +115,7 @@ fn frames_as_stored(
 }
 
 fn hello_frame(hello: Hello, encoder: &mut Encoder) -> Result<Vec<u8>, FrameError> {
-    encoder.encode(&lines(hello, &[]))
+    line_frame(&lines(hello, &[]), encoder)
 }
 
 fn frames(

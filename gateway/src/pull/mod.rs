@@ -27,6 +27,7 @@ use crate::codecs::Codecs;
 use crate::config::GatewayConfig;
 use crate::problem::Problem;
 use crate::schema::CurrentSchema;
+use crate::work;
 
 pub(crate) use decoded::{DamagedSegment, DecodedSegment, decode};
 pub(crate) use read::{READ_TIMEOUT, erased, one_moment};
@@ -100,8 +101,7 @@ pub(crate) async fn pull_log(
     hint_reader(broker, wanted.space, &request, &read);
     let schema = schema.get();
     let hello = read.hello(request.device.as_ref(), schema.version(), utc_now());
-    // Decoding takes milliseconds for the largest answer; the other requests of this thread go on elsewhere.
-    let answer = tokio::task::block_in_place(|| {
+    let answer = work::run(answer::work_bytes(&read, &request), || {
         codecs.with(|codec| answer::answer(&read, hello, &request, &schema, config.pull_bytes, codec))
     });
     let Answer { body, events } =

@@ -11,7 +11,7 @@ use tidelog_events::limits::MAX_HELLO_QUARANTINED;
 use tidelog_events::protocol::{DeviceState, Hello, QuarantinedEvent, UtcTime};
 use tidelog_runtime::database::within;
 use tidelog_store::segments::Segment;
-use tidelog_store::{devices, erasures, quarantine, segments, spaces};
+use tidelog_store::{devices, quarantine, space_logs};
 
 use crate::problem::Problem;
 
@@ -88,9 +88,12 @@ impl LogRead {
     }
 }
 
-/// Reads the log.
+/// Reads the log: in one statement, or where callers' devices are asked for, in one transaction.
 pub(super) async fn read_log(pool: &PgPool, query: &LogQuery<'_>) -> Result<LogRead, Problem> {
     let read = within(READ_TIMEOUT, async {
+        if query.devices.is_empty() {
+            return read_at(&mut *pool.acquire().await?, query).await;
+        }
         let mut moment = one_moment(pool).await?;
         let read = read_at(&mut moment, query).await?;
         moment.commit().await?;
@@ -111,18 +114,17 @@ pub(crate) fn erased(space: &SpaceId) -> Problem {
 
 /// `None`: the space was erased.
 async fn read_at(connection: &mut PgConnection, query: &LogQuery<'_>) -> sqlx::Result<Option<LogRead>> {
-    if erasures::contains(&mut *connection, query.space).await? {
+    let LogQuery { space, after, events, bytes, .. } = *query;
+    let log = space_logs::behind(&mut *connection, space, after, events, bytes).await?;
+    if log.erased {
         return Ok(None);
     }
-    let mut read = LogRead { devices: device_states(&mut *connection, query).await?, ..LogRead::default() };
-    let Some(space) = spaces::find(&mut *connection, query.space).await? else { return Ok(Some(read)) };
-    (read.epoch, read.head, read.horizon) = (Some(space.epoch), space.head, space.horizon);
-    if query.after <= space.head {
-        read.cursor = query.after;
-    }
-    if query.after < space.head {
-        read.segments =
-            segments::behind(connection, query.space, query.after, query.events, query.bytes).await?;
+    let mut read = LogRead { devices: device_states(connection, query).await?, ..LogRead::default() };
+    if let Some(space) = log.space {
+        (read.epoch, read.head, read.horizon) = (Some(space.epoch), space.head, space.horizon);
+        if after <= space.head {
+            (read.cursor, read.segments) = (after, log.segments);
+        }
     }
     Ok(Some(read))
 }

@@ -9,7 +9,7 @@ use axum::http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use bytes::BytesMut;
 use futures_util::StreamExt;
 use tidelog_events::code::Refusal;
-use tidelog_events::frame::{Decoder, FrameError};
+use tidelog_events::frame::{Decoder, FrameError, inspect};
 use tidelog_runtime::config::LimitsConfig;
 use tokio::time::timeout;
 
@@ -118,6 +118,16 @@ async fn discard(mut chunks: BodyDataStream, most: u64) {
             return;
         }
     }
+}
+
+/// How many bytes the body decodes to: as many as it says, at most as many as may be.
+pub(super) fn decoded_bytes(body: &Bytes, encoding: Encoding, limits: &LimitsConfig) -> u64 {
+    let said = match encoding {
+        Encoding::Identity => body.len() as u64,
+        Encoding::Zstd => inspect(body).map_or(limits.body_bytes, |frame| frame.content_bytes),
+        Encoding::Gzip => limits.body_bytes,
+    };
+    said.min(limits.body_bytes)
 }
 
 /// A decoded body, and whether its bytes are a frame that can be passed on as they are.

@@ -27,6 +27,7 @@ use crate::codecs::Codecs;
 use crate::config::GatewayConfig;
 use crate::problem::Problem;
 use crate::schema::CurrentSchema;
+use crate::work;
 
 pub use receipts::Pushes;
 
@@ -94,9 +95,9 @@ pub async fn push_batch(
     let format = body::Format::of(&headers)?;
     let body::Received { body, place } = body::receive(body, &limits, &config, &pushes.room).await?;
     let rules = Rules { limits: &limits, schema: &schema.get(), now: utc_now() };
-    let turn = pushes.room.turn().await;
-    // Judging takes milliseconds for the largest body; the other requests of this thread go on elsewhere.
-    let batch = tokio::task::block_in_place(|| parse::parse(&body, format, &writer, &rules, &codecs))?;
+    let bytes = body::decoded_bytes(&body, format.encoding, &limits);
+    let turn = if work::is_short(bytes) { None } else { pushes.room.turn().await };
+    let batch = work::run(bytes, || parse::parse(&body, format, &writer, &rules, &codecs))?;
     drop(turn);
     count_events(&batch);
 

@@ -10,7 +10,7 @@ use crate::problem::Problem;
 
 /// What one permit for bytes stands for.
 const UNIT_BYTES: usize = 16 * 1024;
-/// Bodies that are decoded and judged at once; it takes milliseconds, and the others wait.
+/// Large bodies that are decoded and judged at once; it takes milliseconds, and the others wait.
 const JUDGED_AT_ONCE: usize = 8;
 
 /// The room of this process. Clones share it.

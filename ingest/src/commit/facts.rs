@@ -33,7 +33,7 @@ pub(super) struct Facts {
     pub(super) contents: BTreeMap<usize, Contents>,
 }
 
-/// Reads, and locks, the watermarks of all devices of the plan's open batches.
+/// Reads the watermarks of all devices of the plan's open batches.
 pub(super) async fn marks(
     connection: &mut PgConnection,
     plan: &Plan<'_>,
@@ -59,7 +59,7 @@ pub(super) async fn marks(
     }
     let spaces: Vec<&str> = wanted.iter().map(|(space, _)| space.as_str()).collect();
     let names: Vec<&str> = wanted.iter().map(|(_, device)| device.as_str()).collect();
-    for ((space, device), mark) in devices::lock_marks(connection, &spaces, &names).await? {
+    for ((space, device), mark) in devices::held_marks(connection, &spaces, &names).await? {
         if device.as_str().starts_with(DeviceId::EVENT_PREFIX) {
             facts.single_events.entry(space).or_default().insert(device);
         } else if let Some(ledger) = facts.ledgers.get_mut(&(space, device)) {

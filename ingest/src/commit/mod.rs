@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use sqlx::PgPool;
 use tidelog_events::frame::{Decoder, Encoder, FrameError};
-use tidelog_events::id::SpaceId;
+use tidelog_events::id::{Position, SpaceId};
 use tidelog_runtime::database::out_of_time;
 use tidelog_runtime::failpoint::{self, Failpoint};
 use tidelog_store::{devices, erasures, quarantine, segments, spaces};
@@ -66,15 +66,7 @@ impl Committer {
         let mut names: Vec<&str> = batches.iter().map(|batch| batch.header.space.as_str()).collect();
         names.sort_unstable();
         names.dedup();
-        let erased: BTreeSet<SpaceId> =
-            erasures::among(&mut transaction, &names).await?.into_iter().collect();
-        spaces::ensure(&mut transaction, &names).await?;
-        let free: BTreeMap<SpaceId, _> = spaces::lock_free(&mut transaction, &names)
-            .await?
-            .into_iter()
-            .map(|space| (space.space, space.head))
-            .collect();
-
+        let Claimed { free, erased } = claim(&mut transaction, &names).await?;
         let nothing_free = free.is_empty();
         let mut plan = Plan::new(batches, free, &erased);
         if nothing_free {
@@ -94,6 +86,30 @@ impl Committer {
     pub(crate) fn contents(&mut self, batch: &Batch) -> Result<Contents, Unreadable> {
         batch.contents(&mut self.decoder)
     }
+}
+
+/// The spaces of a transaction.
+struct Claimed {
+    /// Locked, with their heads.
+    free: BTreeMap<SpaceId, Position>,
+    /// Erased: they take nothing any more.
+    erased: BTreeSet<SpaceId>,
+}
+
+/// Locks the spaces that nobody else has locked. Most of them exist: only where some are missing is it asked whether
+/// they were erased, and rows are made for new ones.
+async fn claim(connection: &mut sqlx::PgConnection, names: &[&str]) -> sqlx::Result<Claimed> {
+    let mut free = spaces::lock_free(connection, names).await?;
+    let mut erased = BTreeSet::new();
+    if free.len() < names.len() {
+        erased.extend(erasures::among(connection, names).await?);
+        let locked: BTreeSet<&str> = free.iter().map(|space| space.space.as_str()).collect();
+        let missing: Vec<&str> = names.iter().filter(|name| !locked.contains(**name)).copied().collect();
+        spaces::ensure(connection, &missing).await?;
+        let new = spaces::lock_free(connection, &missing).await?;
+        free.extend(new);
+    }
+    Ok(Claimed { free: free.into_iter().map(|space| (space.space, space.head)).collect(), erased })
 }
 
 async fn write(

@@ -20,8 +20,9 @@ fn marks_by<K>(rows: &[PgRow], key: impl Fn(&PgRow) -> sqlx::Result<K>) -> sqlx:
     rows.iter().map(|row| Ok((key(row)?, mark(row)?))).collect()
 }
 
-/// Locks the devices' rows, in order, and reads their watermarks; devices that have not pushed have none.
-pub async fn lock_marks(
+/// The devices' watermarks, which move only under the locks of their spaces: the caller holds those, so the rows need
+/// no locks of their own. Devices that have not pushed have none.
+pub async fn held_marks(
     connection: &mut PgConnection,
     spaces: &[&str],
     devices: &[&str],
@@ -30,9 +31,7 @@ pub async fn lock_marks(
         "SELECT devices.space_id, devices.device_id, user_id, last_sequence, last_event_id
          FROM devices
          JOIN unnest($1::text[], $2::text[]) AS wanted (space_id, device_id)
-           ON devices.space_id = wanted.space_id AND devices.device_id = wanted.device_id
-         ORDER BY devices.space_id, devices.device_id
-         FOR UPDATE OF devices",
+           ON devices.space_id = wanted.space_id AND devices.device_id = wanted.device_id",
     )
     .bind(spaces)
     .bind(devices)

@@ -13,6 +13,7 @@ pub mod quarantined_messages;
 pub mod rebuilds;
 pub mod segments;
 pub mod skipped_events;
+pub mod space_logs;
 pub mod spaces;
 
 use sqlx::PgPool;

@@ -70,6 +70,17 @@ pub async fn present(connection: &mut PgConnection, spaces: &[&str]) -> sqlx::Re
     rows.iter().map(|row| columns::id(row, "space_id")).collect()
 }
 
+/// The sum of the positions through which the spaces are folded.
+pub async fn total_applied(connection: &mut PgConnection, spaces: &[&str]) -> sqlx::Result<u64> {
+    let total: i64 = sqlx::query_scalar(
+        "SELECT coalesce(sum(applied), 0)::bigint FROM projections WHERE space_id = ANY ($1::text[])",
+    )
+    .bind(spaces)
+    .fetch_one(connection)
+    .await?;
+    Ok(total.cast_unsigned())
+}
+
 /// Locks those of the spaces' projections that nobody else has locked, until the transaction ends.
 pub async fn lock_free(connection: &mut PgConnection, spaces: &[&str]) -> sqlx::Result<Vec<Projection>> {
     let rows = sqlx::query(

@@ -100,7 +100,7 @@ pub async fn append(connection: &mut PgConnection, segments: &SegmentColumns<'_>
     Ok(())
 }
 
-fn segment(row: &PgRow) -> sqlx::Result<Segment> {
+pub(crate) fn segment(row: &PgRow) -> sqlx::Result<Segment> {
     let (first, last) = (columns::position(row, "first")?, columns::position(row, "last")?);
     let events = last.0 + 1 - first.0;
     let (batches, lines) = match row.try_get::<Option<Json<Vec<SegmentBatch>>>, _>("batches")? {
@@ -119,40 +119,6 @@ fn only_batch(row: &PgRow, first: Position) -> sqlx::Result<SegmentBatch> {
         received_at: UtcTime(row.try_get("received_ms")?),
         released: row.try_get("released")?,
     })
-}
-
-/// The segments behind `after`, in order: as many as hold `events` events and `bytes` stored bytes, and at
-/// least one if there is any. The first may begin at or before `after`.
-pub async fn behind(
-    connection: &mut PgConnection,
-    space: &SpaceId,
-    after: Position,
-    events: u64,
-    bytes: u64,
-) -> sqlx::Result<Vec<Segment>> {
-    let rows = sqlx::query(
-        "WITH candidates AS (
-             SELECT first, last, octet_length(frame) AS bytes FROM segments
-             WHERE space_id = $1 AND last > $2 ORDER BY last LIMIT $3
-         ), chosen AS (
-             SELECT first, last, sum(bytes) OVER (ORDER BY last) - bytes AS bytes_before FROM candidates
-         )
-         SELECT first, last, device_id, user_id, released, batches, frame,
-                (extract(epoch FROM received_at) * 1000)::bigint AS received_ms
-         FROM segments
-         WHERE space_id = $1 AND last > $2 AND last <= (
-             SELECT max(last) FROM chosen
-             WHERE first = (SELECT min(first) FROM chosen) OR (first <= $2 + $3 AND bytes_before < $4)
-         )
-         ORDER BY last",
-    )
-    .bind(space.as_str())
-    .bind(after.as_i64())
-    .bind(events as i64)
-    .bind(bytes as i64)
-    .fetch_all(connection)
-    .await?;
-    rows.iter().map(segment).collect()
 }
 
 /// The segments behind the cursors of several spaces, each space's in order: as many as hold `bytes` stored bytes, at
@@ -249,4 +215,10 @@ pub async fn of_single_event_device(
     .fetch_optional(connection)
     .await?;
     row.as_ref().map(segment).transpose()
+}
+
+/// Bytes that the table takes, without its indexes.
+pub async fn relation_bytes(connection: &mut PgConnection) -> sqlx::Result<u64> {
+    let bytes: i64 = sqlx::query_scalar("SELECT pg_relation_size('segments')").fetch_one(connection).await?;
+    Ok(bytes.cast_unsigned())
 }

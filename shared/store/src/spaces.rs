@@ -19,7 +19,7 @@ pub struct Space {
     pub epoch: Epoch,
 }
 
-fn space(row: &PgRow) -> sqlx::Result<Space> {
+pub(crate) fn space(row: &PgRow) -> sqlx::Result<Space> {
     Ok(Space {
         space: columns::id(row, "space_id")?,
         head: columns::position(row, "head")?,
@@ -45,11 +45,12 @@ pub async fn ensure(connection: &mut PgConnection, spaces: &[&str]) -> sqlx::Res
     Ok(())
 }
 
-/// Locks those of the spaces that nobody else has locked, until the transaction ends.
+/// Locks those of the spaces that nobody else has locked, until the transaction ends; erased ones never.
 pub async fn lock_free(connection: &mut PgConnection, spaces: &[&str]) -> sqlx::Result<Vec<Space>> {
     let rows = sqlx::query(
         "SELECT space_id, head, horizon, epoch FROM spaces
          WHERE space_id = ANY ($1::text[])
+           AND NOT EXISTS (SELECT FROM erasures WHERE erasures.space_id = spaces.space_id)
          ORDER BY space_id
          FOR UPDATE SKIP LOCKED",
     )
@@ -92,6 +93,17 @@ pub async fn list(connection: &mut PgConnection, after: &str, limit: i64) -> sql
     .fetch_all(connection)
     .await?;
     rows.iter().map(space).collect()
+}
+
+/// The sum of the spaces' heads: how many events were ever committed to them.
+pub async fn total_head(connection: &mut PgConnection, spaces: &[&str]) -> sqlx::Result<u64> {
+    let total: i64 = sqlx::query_scalar(
+        "SELECT coalesce(sum(head), 0)::bigint FROM spaces WHERE space_id = ANY ($1::text[])",
+    )
+    .bind(spaces)
+    .fetch_one(connection)
+    .await?;
+    Ok(total.cast_unsigned())
 }
 
 /// Gives every log a new epoch: after a restore no cursor can be trusted.

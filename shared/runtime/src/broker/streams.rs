@@ -16,8 +16,9 @@ pub const INGEST_CONSUMER: &str = "ingest";
 /// The durable consumer that all replicas of the projector share.
 pub const PROJECTOR_CONSUMER: &str = "projector";
 
-/// How long the broker remembers message ids: longer than any publish is retried.
-const DUPLICATE_WINDOW: Duration = Duration::from_mins(2);
+/// How long the broker remembers message ids, in memory: longer than any publish is retried. A copy that comes later
+/// still costs nothing but the look at a watermark.
+const DUPLICATE_WINDOW: Duration = Duration::from_secs(15);
 
 const SECONDS_PER_HOUR: u64 = 3600;
 
@@ -123,6 +124,17 @@ impl Broker {
             .await
             .map_err(BrokerError::from)?;
         Ok(bounded(stream.purge().sequence(sequence)).await?.purged)
+    }
+
+    /// Removes both streams and all they hold: for installations that were made for a while.
+    ///
+    /// # Errors
+    /// [`BrokerError::Missing`]: one of them is not there.
+    pub async fn remove_streams(&self) -> Result<(), BrokerError> {
+        for stream in [self.config().push_stream(), self.config().log_stream()] {
+            bounded(self.shared.jetstream.delete_stream(stream)).await?;
+        }
+        Ok(())
     }
 
     /// Puts in order streams that were missing at `missed_at`, once for all who missed them at the same time.

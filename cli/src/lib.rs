@@ -1,5 +1,6 @@
 //! What the command `tidelog` does, one module a command, and the local servers that the tests share with it.
 
+pub mod bench;
 pub mod local;
 pub mod migrate;
 pub mod projector;

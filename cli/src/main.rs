@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 use tidelog_cli::local::{Given, Toolbox};
-use tidelog_cli::{migrate, projector, replay, schema, tail, token, up};
+use tidelog_cli::{bench, migrate, projector, replay, schema, tail, token, up};
 use tidelog_runtime::config::Sources;
 
 /// Runs, fills and looks into a Tidelog on this machine.
@@ -28,6 +28,9 @@ enum Command {
     Replay(replay::ReplayOptions),
     /// Show the committed events of the stack that runs here
     Tail(tail::TailOptions),
+    /// Load the stack that runs here, and measure it
+    #[command(subcommand)]
+    Bench(bench::BenchCommand),
     /// Work on read models
     #[command(subcommand)]
     Projector(projector::ProjectorCommand),
@@ -60,6 +63,7 @@ async fn run(command: Command) -> Result<()> {
         Command::Token(options) => token::run(options),
         Command::Replay(options) => replay::run(options).await,
         Command::Tail(options) => tail::run(options).await,
+        Command::Bench(command) => bench::run(command).await,
         Command::Projector(command) => projector::run(command).await,
         Command::Toolbox => toolbox(),
         Command::Schema(command) => schema::run(&command),

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "what is not there fails the test")]
 
 mod stack {
+    mod bench;
     mod chaos;
     mod entities;
     #[cfg(debug_assertions)]

@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 use crate::local::Given;
 use crate::terminal::say;
 use folder::Folder;
+pub(crate) use service::{Service, program};
 use stack::{Replicas, Stack};
 
 /// Options of `tidelog up`.

@@ -15,19 +15,19 @@ const STOP_GRACE: Duration = Duration::from_secs(25);
 
 /// How a service is started, again and again.
 #[derive(Debug)]
-pub(super) struct Service {
+pub(crate) struct Service {
     /// `gateway`, `ingest`, `ingest-2` …
-    pub(super) role: String,
-    pub(super) program: PathBuf,
+    pub(crate) role: String,
+    pub(crate) program: PathBuf,
     /// Added to the environment of this process.
-    pub(super) environment: BTreeMap<String, String>,
-    pub(super) operations_url: String,
-    pub(super) log: PathBuf,
-    pub(super) process: Option<Process>,
+    pub(crate) environment: BTreeMap<String, String>,
+    pub(crate) operations_url: String,
+    pub(crate) log: PathBuf,
+    pub(crate) process: Option<Process>,
 }
 
 /// The program of a service: it is built beside this one.
-pub(super) fn program(name: &str) -> Result<PathBuf> {
+pub(crate) fn program(name: &str) -> Result<PathBuf> {
     let here = std::env::current_exe().context("cannot find this program's own file")?;
     let program = here.with_file_name(name);
     if !program.exists() {
@@ -38,7 +38,7 @@ pub(super) fn program(name: &str) -> Result<PathBuf> {
 
 impl Service {
     /// Starts it and returns when it says that it is ready.
-    pub(super) async fn start(&mut self) -> Result<()> {
+    pub(crate) async fn start(&mut self) -> Result<()> {
         let mut start = command(&self.program, false);
         start.envs(&self.environment);
         // Its last words should be the error that ended it, not where in the code it arose.
@@ -64,7 +64,7 @@ impl Service {
     }
 
     /// Lets it finish what it is doing, then ends it.
-    pub(super) async fn stop(&mut self) -> Result<()> {
+    pub(crate) async fn stop(&mut self) -> Result<()> {
         match self.process.take() {
             Some(mut process) => process.stop(Signal::TERM, STOP_GRACE).await,
             None => Ok(()),

@@ -109,6 +109,19 @@ impl Stack {
         tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap()
     }
 
+    /// Starts `tidelog` in its folder and does not wait for it.
+    pub fn spawn(&self, arguments: &[&str]) -> Child {
+        let mut command = tidelog(self.folder.path());
+        command.args(arguments).stdout(Stdio::null()).spawn().unwrap()
+    }
+
+    /// Whether the process of a role sleeps, stopped by a signal.
+    pub fn is_stopped(&self, role: &str) -> bool {
+        let pid = self.pid(role).as_raw_nonzero();
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        stat.rsplit_once(')').is_some_and(|(_, rest)| rest.trim_start().starts_with('T'))
+    }
+
     /// Replays the trace, and returns what is said about it.
     pub async fn replay(&self, arguments: &[&str]) -> String {
         let trace = trace();

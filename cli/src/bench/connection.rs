@@ -1,0 +1,108 @@
+//! One HTTP/1.1 connection to the gateway, as a phone has one: the leanest client there is, since it shares the
+//! machine with what it measures.
+
+use std::net::SocketAddr;
+
+use anyhow::{Context, Result, bail, ensure};
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full};
+use hyper::client::conn::http1::{self, SendRequest};
+use hyper::header::{
+    ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HOST, HeaderValue,
+};
+use hyper::{Method, Request, StatusCode};
+use hyper_util::rt::TokioIo;
+use reqwest::Url;
+use tokio::net::TcpStream;
+
+/// A connection that is made when it is first used, and again after it broke.
+pub(super) struct Connection {
+    address: SocketAddr,
+    host: HeaderValue,
+    authorization: HeaderValue,
+    sender: Option<SendRequest<Full<Bytes>>>,
+}
+
+/// How an answer's events are wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Form {
+    /// As the frames that are stored.
+    Frames,
+    /// As lines, decoded by the gateway.
+    Lines,
+}
+
+impl Connection {
+    /// To the gateway at `url`, with this token.
+    pub(super) async fn new(url: &str, token: &str) -> Result<Self> {
+        let parsed = Url::parse(url).with_context(|| format!("{url} is not an address"))?;
+        let (Some(host), Some(port)) = (parsed.host_str(), parsed.port_or_known_default()) else {
+            bail!("{url} is not an address of a gateway");
+        };
+        let mut addresses = tokio::net::lookup_host((host, port)).await?;
+        let address = addresses.next().with_context(|| format!("{host} has no address"))?;
+        Ok(Self {
+            address,
+            host: HeaderValue::from_str(&format!("{host}:{port}"))?,
+            authorization: HeaderValue::from_str(&format!("Bearer {token}"))?,
+            sender: None,
+        })
+    }
+
+    /// Pushes a frame; returns the answer's status and body.
+    pub(super) async fn push(&mut self, path: &str, frame: Bytes) -> Result<(StatusCode, Bytes)> {
+        let request = self
+            .request(Method::POST, path)
+            .header(CONTENT_TYPE, "application/x-ndjson")
+            .header(CONTENT_ENCODING, "zstd")
+            .body(Full::new(frame))?;
+        self.send(request).await
+    }
+
+    /// Pulls; returns the answer's body.
+    pub(super) async fn pull(&mut self, path: &str, form: Form) -> Result<Bytes> {
+        let encoding = if form == Form::Frames { "zstd" } else { "identity" };
+        let request = self
+            .request(Method::GET, path)
+            .header(ACCEPT, "application/x-ndjson")
+            .header(ACCEPT_ENCODING, encoding)
+            .body(Full::default())?;
+        let (status, body) = self.send(request).await?;
+        ensure!(
+            status.is_success(),
+            "the gateway refused a pull: {status} {}",
+            String::from_utf8_lossy(&body)
+        );
+        Ok(body)
+    }
+
+    fn request(&self, method: Method, path: &str) -> hyper::http::request::Builder {
+        Request::builder()
+            .method(method)
+            .uri(path)
+            .header(HOST, self.host.clone())
+            .header(AUTHORIZATION, self.authorization.clone())
+    }
+
+    async fn send(&mut self, request: Request<Full<Bytes>>) -> Result<(StatusCode, Bytes)> {
+        let mut sender = match self.sender.take() {
+            Some(sender) if !sender.is_closed() => sender,
+            _ => self.connect().await?,
+        };
+        sender.ready().await.context("the gateway closed the connection")?;
+        let answer = sender.send_request(request).await.context("the gateway did not answer")?;
+        let status = answer.status();
+        let body = answer.into_body().collect().await.context("the gateway's answer broke off")?.to_bytes();
+        self.sender = Some(sender);
+        Ok((status, body))
+    }
+
+    async fn connect(&self) -> Result<SendRequest<Full<Bytes>>> {
+        let stream = TcpStream::connect(self.address).await.context("the gateway cannot be reached")?;
+        stream.set_nodelay(true)?;
+        let (sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+        // What ends a connection, its requests learn as well.
+        tokio::spawn(async move { drop(connection.await) });
+        Ok(sender)
+    }
+}

@@ -1,0 +1,82 @@
+//! What `tidelog bench` is asked for.
+
+use clap::{Args, Subcommand};
+
+/// What is measured.
+#[derive(Debug, Subcommand)]
+pub enum BenchCommand {
+    /// Push as fast as the stack answers, or at `--rate`
+    Push(PushOptions),
+    /// Pull what was pushed before: whole logs, and 200 events of random spaces, 16 at a time
+    Pull(LoadOptions),
+    /// Push while the projector sleeps, then measure how fast it catches up
+    Project(LoadOptions),
+    /// Push at a rate that the projector keeps up with, and follow the log of every sixth space
+    Mixed(LoadOptions),
+}
+
+/// Options of `tidelog bench push`.
+#[derive(Debug, Args)]
+pub struct PushOptions {
+    #[command(flatten)]
+    pub(super) load: LoadOptions,
+    /// Let the projector sleep meanwhile
+    #[arg(long)]
+    pub(super) pause_projector: bool,
+}
+
+/// The load.
+#[derive(Debug, Clone, Args)]
+pub struct LoadOptions {
+    /// Phones, each with a connection of its own and one push in flight
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub(super) devices: u32,
+    /// Events of a batch
+    #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub(super) batch: u32,
+    /// How long each measurement takes, after a second of warming up
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    pub(super) seconds: u64,
+    /// Events a second of all devices together; without it each device pushes again as soon as it is answered
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(super) rate: Option<u64>,
+    /// Spaces that the devices share evenly; without it each device has its own
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub(super) spaces: Option<u32>,
+    /// Events that each space holds before the measurement begins
+    #[arg(long, value_name = "N")]
+    pub(super) history: Option<u64>,
+    /// Measure services of the bench's own that reach PostgreSQL over TCP, with a database and streams of their own
+    #[arg(long)]
+    pub(super) tcp: bool,
+    /// Print one JSON object instead of text
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+impl BenchCommand {
+    /// The load, whatever is measured.
+    pub(super) fn load(&self) -> &LoadOptions {
+        match self {
+            Self::Push(options) => &options.load,
+            Self::Pull(load) | Self::Project(load) | Self::Mixed(load) => load,
+        }
+    }
+
+    /// The word for it.
+    pub(super) fn name(&self) -> &'static str {
+        match self {
+            Self::Push(_) => "push",
+            Self::Pull(_) => "pull",
+            Self::Project(_) => "project",
+            Self::Mixed(_) => "mixed",
+        }
+    }
+}
+
+impl LoadOptions {
+    /// How many spaces there are.
+    pub(super) fn space_count(&self) -> u32 {
+        self.spaces.unwrap_or(self.devices)
+    }
+}

@@ -10,7 +10,7 @@ use tidelog_runtime::schema_watch::SchemaWatch;
 use tidelog_runtime::{metrics, operations, shutdown, telemetry};
 use tokio::net::TcpListener;
 
-/// Batches come and go on many threads: it takes half the time of the system's, and gives memory back.
+/// It takes half the time of the system's, and gives memory back.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

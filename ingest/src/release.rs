@@ -16,6 +16,7 @@ use tidelog_store::quarantine::{self, Quarantined};
 use tidelog_store::segments::{self, SegmentColumns, SequenceRange};
 use tidelog_store::spaces;
 use tokio::sync::watch;
+use tokio::task::yield_now;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
@@ -93,8 +94,10 @@ async fn release_some(pool: &PgPool, id: &SpaceId, schema: &Schema) -> anyhow::R
             None => accepted.push(event),
             Some(finding) => refused.push((event, finding.fault, finding.detail)),
         }
+        // Receipts and acknowledgements go out between.
+        yield_now().await;
     }
-    let appended = number(space.head, &accepted)?;
+    let appended = number(space.head, &accepted).await?;
     let head = Position(space.head.0 + appended.len() as u64);
     if !appended.is_empty() {
         let mut columns = SegmentColumns::default();
@@ -124,7 +127,7 @@ fn still_wrong(event: &Quarantined, schema: &Schema) -> Option<Finding> {
 }
 
 /// A segment for each event, behind the head.
-fn number(head: Position, events: &[&Quarantined]) -> anyhow::Result<Vec<(SegmentHeader, Vec<u8>)>> {
+async fn number(head: Position, events: &[&Quarantined]) -> anyhow::Result<Vec<(SegmentHeader, Vec<u8>)>> {
     let mut encoder = Encoder::new()?;
     let mut segments = Vec::with_capacity(events.len());
     for (event, position) in events.iter().zip((head.0 + 1..).map(Position)) {
@@ -146,6 +149,7 @@ fn number(head: Position, events: &[&Quarantined]) -> anyhow::Result<Vec<(Segmen
             positions: None,
         };
         segments.push((header, frame));
+        yield_now().await;
     }
     Ok(segments)
 }

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use serde::Deserialize;
+use tidelog_runtime::config::at_most;
 
 /// See `config/default.toml`.
 #[derive(Debug, Clone, Deserialize)]
@@ -19,7 +20,8 @@ pub struct ProjectorConfig {
     pub transaction_bytes: u64,
     /// Bytes of stored entities that one transaction reads and writes.
     pub transaction_entity_bytes: u64,
-    /// Milliseconds from the beginning of a round of many spaces to that of the next one, at least.
+    /// Milliseconds between the beginnings of two rounds under load, at most.
+    #[serde(deserialize_with = "at_most::<_, 1000>")]
     pub linger_ms: u64,
     /// How often spaces are looked for whose log goes on behind what is folded, or that must be rebuilt.
     pub sweep_interval_ms: u64,
@@ -28,7 +30,7 @@ pub struct ProjectorConfig {
 }
 
 impl ProjectorConfig {
-    /// From the beginning of a busy round to that of the next one.
+    /// Between the beginnings of two rounds under load, at most.
     pub fn linger(&self) -> Duration {
         Duration::from_millis(self.linger_ms)
     }

@@ -25,15 +25,15 @@ const OUTAGE_PAUSE_MAX: Duration = Duration::from_secs(2);
 /// A round that fails so often while the database answers otherwise is taken apart.
 const FAILURES_MAX: u32 = 2;
 
-/// A round of so many spaces is a sign of load.
-const BUSY_SPACES: usize = 16;
+/// The more spaces a round has, the more load there is, and the more there is to gain from a larger next round.
+const LINGER_PER_SPACE: Duration = Duration::from_millis(1);
 
 /// One worker; a process has one, an installation as many as it has replicas.
 pub(crate) struct Worker {
     pub(crate) projector: Projector,
     pub(crate) schema: watch::Receiver<Arc<Schema>>,
     pub(crate) spaces_max: usize,
-    /// A round that follows a busy one begins at least this long after it began.
+    /// A round begins at most this long after the one before it, if that left nothing behind.
     pub(crate) linger: Duration,
     pub(crate) database: Check,
     pub(crate) shutdown: CancellationToken,
@@ -48,12 +48,12 @@ impl Worker {
         while self.gather(&mut backlog, &mut news).await {
             let started = Instant::now();
             let round = backlog.next_round(self.spaces_max, started);
-            let is_busy = round.len() >= BUSY_SPACES;
+            let linger = self.linger.min(LINGER_PER_SPACE * round.len() as u32);
             if !round.is_empty() {
                 self.fold(&mut backlog, round).await;
             }
-            if is_busy && backlog.next_due(Instant::now()).is_none() {
-                self.linger_until(started + self.linger).await;
+            if backlog.next_due(Instant::now()).is_none() {
+                self.linger_until(started + linger).await;
             }
         }
     }

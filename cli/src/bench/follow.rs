@@ -2,6 +2,9 @@
 //! when, tells how long an event takes from its push to another device.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use tidelog_events::frame::{Decoder, inspect};
@@ -9,7 +12,7 @@ use tidelog_events::id::SpaceId;
 use tidelog_events::limits::MAX_BODY_BYTES;
 use tidelog_events::protocol::HelloLine;
 use tokio::task::JoinSet;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::connection::{Connection, Form};
@@ -18,6 +21,9 @@ use super::phone::PushRecord;
 
 /// Seconds that a pull waits for news.
 const WAIT_SECONDS: u64 = 5;
+/// What was pushed arrives within this, or is lost on the way to its follower.
+const ARRIVED_WITHIN: Duration = Duration::from_secs(10);
+const LOOK_EVERY: Duration = Duration::from_millis(10);
 /// Events of one answer.
 const LIMIT: u64 = 10_000;
 
@@ -27,6 +33,8 @@ pub(super) struct Follower {
     pub(super) number: u32,
     pub(super) space: SpaceId,
     pub(super) connection: Connection,
+    /// The position that it has reached.
+    pub(super) cursor: Arc<AtomicU64>,
 }
 
 /// What followers saw.
@@ -52,6 +60,17 @@ pub(super) async fn run(followers: Vec<Follower>, stop: &CancellationToken) -> R
     Ok(followed)
 }
 
+/// Waits until what was pushed has arrived at the followers; what has not by then, they lost.
+pub(super) async fn until_all_arrived(cursors: &[(u32, Arc<AtomicU64>)], pushes: &[PushRecord]) {
+    let deadline = Instant::now() + ARRIVED_WITHIN;
+    for (number, cursor) in cursors {
+        let last = pushes.iter().filter(|push| push.space == *number).map(|push| push.last).max();
+        while cursor.load(Ordering::Relaxed) < last.unwrap_or(0) && Instant::now() < deadline {
+            sleep(LOOK_EVERY).await;
+        }
+    }
+}
+
 async fn follow(mut follower: Follower, stop: CancellationToken) -> Result<(u32, u64, Vec<(u64, Instant)>)> {
     let mut decoder = Decoder::new()?;
     let space = follower.space;
@@ -67,6 +86,7 @@ async fn follow(mut follower: Follower, stop: CancellationToken) -> Result<(u32,
         };
         cursor = last_position(&mut decoder, &answer)?.unwrap_or(cursor);
         reached.push((cursor, Instant::now()));
+        follower.cursor.store(cursor, Ordering::Relaxed);
     }
     Ok((follower.number, begun_at, reached))
 }

@@ -68,16 +68,17 @@ async fn run_one(space: u32, mut phone: Phone, pace: Pace, until: Until) -> Resu
     };
     while !until.is_reached(pushes.events) {
         let batch = phone.record()?;
+        // A phone that is late counts from its turn: waiting for the answer before is part of the delay.
+        let is_late = Instant::now() > turn;
         if let (Pace::Every { .. }, Until::Stopped(stop)) = (pace, &until) {
             tokio::select! {
                 () = sleep_until(turn) => {}
                 () = stop.cancelled() => break,
             }
         }
-        // A phone that is late counts from its turn: waiting for the answer before is part of the delay.
         let mut began = Instant::now();
         if let Pace::Every { interval, .. } = pace {
-            if began > turn + interval {
+            if is_late {
                 began = turn;
             }
             turn += interval;

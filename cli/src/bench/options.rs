@@ -11,7 +11,7 @@ pub enum BenchCommand {
     Pull(LoadOptions),
     /// Push while the projector sleeps, then measure how fast it catches up
     Project(LoadOptions),
-    /// Push at a rate that the projector keeps up with, and follow the log of every sixth space
+    /// Push at a rate that the projector keeps up with, and follow the logs of some spaces
     Mixed(LoadOptions),
 }
 

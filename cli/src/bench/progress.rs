@@ -45,15 +45,14 @@ pub(super) async fn watch(pool: PgPool, names: Vec<String>, stop: CancellationTo
     }
 }
 
-/// How long events lie in the log before they are folded, at each moment of a window: the time since as much was
-/// committed as is folded by then. Moments at which everything is folded have no lag.
+/// How long events of all the spaces together lie in the log before they are folded, at each moment of a window: the
+/// time since no more was committed than is folded by then, as it was seen. Moments at which all is folded have no lag.
 pub(super) fn lag(moments: &[Moment], from: Instant, to: Instant) -> Option<Quantiles> {
     let mut lags = Latencies::default();
     for (index, now) in moments.iter().enumerate().filter(|(_, moment)| moment.at >= from && moment.at <= to)
     {
-        let behind = moments[..=index].partition_point(|before| before.committed <= now.folded);
-        let since = moments.get(behind).filter(|_| behind <= index).map_or(now.at, |moment| moment.at);
-        lags.add(now.at - since);
+        let seen = moments[..=index].partition_point(|before| before.committed <= now.folded);
+        lags.add(now.at - moments[seen.saturating_sub(1)].at);
     }
     lags.quantiles()
 }
@@ -70,6 +69,6 @@ mod tests {
         let moments =
             [moment(0, 100, 100), moment(50, 200, 100), moment(100, 300, 150), moment(150, 300, 300)];
         let at = |index: usize| lag(&moments, moments[index].at, moments[index].at).unwrap().max;
-        assert_eq!([0, 1, 2, 3].map(|index| at(index) as u32), [0, 0, 50, 0]);
+        assert_eq!([0, 1, 2, 3].map(|index| at(index) as u32), [0, 50, 100, 0]);
     }
 }

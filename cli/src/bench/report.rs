@@ -19,7 +19,7 @@ pub(super) struct Report {
     batch: u32,
     spaces: u32,
     seconds: u64,
-    rate: Option<u64>,
+    pub(super) rate: Option<u64>,
     tcp: bool,
     /// Of one event, on average.
     event: Option<EventBytes>,

@@ -1,5 +1,6 @@
 //! One bench from its beginning to its report.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Result, bail, ensure};
@@ -10,7 +11,7 @@ use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::follow::{self, Follower};
-use super::load::{self, Pace, Pushes, Until};
+use super::load::{self, Pace, Until};
 use super::options::{BenchCommand, LoadOptions};
 use super::over_tcp::OverTcp;
 use super::pause::{self, Paused};
@@ -21,6 +22,7 @@ use super::report::Report;
 use super::target::Target;
 use super::window::Window;
 use crate::stack_file::StackFile;
+use crate::terminal::warn;
 
 /// Events of a space whose log is pulled, unless `--history` says otherwise.
 const PULL_HISTORY: u64 = 10_000;
@@ -34,6 +36,8 @@ const FILLERS: u32 = 64;
 /// How long the load runs before it is measured.
 const WARM_UP: Duration = Duration::from_secs(1);
 const LOOK_EVERY: Duration = Duration::from_millis(20);
+/// A projector that folds nothing for so long is waited for no longer.
+const STUCK_AFTER: Duration = Duration::from_mins(1);
 
 /// Runs a bench against the stack that runs here and prints its report. Ctrl-C ends it in good order.
 pub async fn run(command: BenchCommand) -> Result<()> {
@@ -43,8 +47,12 @@ pub async fn run(command: BenchCommand) -> Result<()> {
     let report = if load.tcp {
         let over_tcp = OverTcp::start(&stack).await?;
         let measured = unless(&stop, Box::pin(measure(&command, &over_tcp.stack, &over_tcp.sources))).await;
-        over_tcp.stop().await?;
-        measured?
+        let stopped = over_tcp.stop().await;
+        let report = measured?;
+        if let Err(error) = stopped {
+            warn("bench", &format!("something was left behind: {error:#}"));
+        }
+        report
     } else {
         let mut sources = Sources::default();
         sources.environment.insert("TIDELOG__BROKER__URL".to_owned(), stack.nats_url.clone());
@@ -62,6 +70,12 @@ async fn unless(stop: &CancellationToken, measured: impl Future<Output = Result<
 }
 
 async fn measure(command: &BenchCommand, stack: &StackFile, sources: &Sources) -> Result<Report> {
+    let load = command.load();
+    let only_pulls = matches!(command, BenchCommand::Pull(_));
+    ensure!(
+        only_pulls || load.space_count() <= load.devices,
+        "there are more spaces than devices, so that nobody would push to some: raise --devices"
+    );
     let bench = Bench::new(command.load().clone(), Target::new(stack, sources).await?)?;
     // A bench that was killed may have left them asleep.
     bench.target.replicas("projector").for_each(pause::wake);
@@ -94,6 +108,10 @@ impl Bench {
         self.fill(self.load.history.unwrap_or(0)).await?;
         let paused = if pause_projector { self.pause_projectors().await? } else { Vec::new() };
         self.under_load(self.load.rate, PUSH_FOLLOWERS, report).await?;
+        if pause_projector {
+            // It says for how long nothing was folded, which is no finding.
+            report.fold_lag_ms = None;
+        }
         drop(paused);
         // Whoever measures next finds nothing left to do.
         self.until_folded().await
@@ -101,7 +119,9 @@ impl Bench {
 
     async fn mixed(&self, report: &mut Report) -> Result<()> {
         self.fill(self.load.history.unwrap_or(0)).await?;
-        self.under_load(Some(self.load.rate.unwrap_or(MIXED_RATE)), MIXED_FOLLOWERS, report).await?;
+        let rate = self.load.rate.unwrap_or(MIXED_RATE);
+        report.rate = Some(rate);
+        self.under_load(Some(rate), MIXED_FOLLOWERS, report).await?;
         self.until_folded().await
     }
 
@@ -109,7 +129,7 @@ impl Bench {
         let history = self.load.history.unwrap_or(PULL_HISTORY);
         self.fill(history).await?;
         self.until_folded().await?;
-        let window = Window::open(&self.target, self.names()).await?;
+        let window = Window::open(&self.target, self.names()).begin(&self.target).await?;
         let stored = pull::whole_logs(&self.target, &self.spaces, Reading::Stored, self.duration()).await?;
         window.close(&self.target).await?.costs(report, stored.events);
         report.pulled_events_per_second = Some(stored.rate());
@@ -124,6 +144,7 @@ impl Bench {
     }
 
     async fn project(&self, report: &mut Report) -> Result<()> {
+        self.fill(self.load.history.unwrap_or(0)).await?;
         let paused = self.pause_projectors().await?;
         let stop = CancellationToken::new();
         let until = Until::Stopped(stop.clone());
@@ -137,11 +158,12 @@ impl Bench {
             load::run(phones, &until)
         )?;
         report.events(&pushes);
-        let window = Window::open(&self.target, self.names()).await?;
+        let window = Window::open(&self.target, self.names()).begin(&self.target).await?;
         drop(paused);
         self.until_folded().await?;
         let closed = window.close(&self.target).await?;
         closed.folded(report);
+        report.fold_lag_ms = None;
         closed.costs(report, closed.folded_events());
         Ok(())
     }
@@ -150,11 +172,14 @@ impl Bench {
     async fn under_load(&self, rate: Option<u64>, followers: usize, report: &mut Report) -> Result<()> {
         let phones = self.paced(self.phones().await?, rate);
         let followers = self.followers(followers).await?;
+        let cursors: Vec<_> =
+            followers.iter().map(|follower| (follower.number, follower.cursor.clone())).collect();
         let (stop, stop_following) = (CancellationToken::new(), CancellationToken::new());
         let until = Until::Stopped(stop.clone());
         let measuring = async {
+            let opened = Window::open(&self.target, self.names());
             sleep(WARM_UP).await;
-            let window = Window::open(&self.target, self.names()).await?;
+            let window = opened.begin(&self.target).await?;
             sleep(self.duration()).await;
             let closed = window.close(&self.target).await?;
             stop.cancel();
@@ -162,8 +187,9 @@ impl Bench {
         };
         let pushing = async {
             let pushed = load::run(phones, &until).await;
-            // What was pushed last still travels.
-            sleep(LOOK_EVERY).await;
+            if let Ok((_, pushes)) = &pushed {
+                follow::until_all_arrived(&cursors, &pushes.records).await;
+            }
             stop_following.cancel();
             pushed
         };
@@ -230,20 +256,16 @@ impl Bench {
         let step = self.spaces.len().div_ceil(most);
         for (number, space) in (0..).zip(&self.spaces).step_by(step) {
             let connection = self.target.reader().await?;
-            followers.push(Follower { number, space: space.clone(), connection });
+            followers.push(Follower { number, space: space.clone(), connection, cursor: Arc::default() });
         }
         Ok(followers)
     }
 
-    /// Gives each space so many events, pushed by phones of their own in batches of the same size.
-    async fn fill(&self, events: u64) -> Result<Pushes> {
-        if events == 0 {
-            return Ok(Pushes::default());
-        }
+    /// Gives each space so many events at least, pushed by phones of their own in batches of the same size.
+    async fn fill(&self, events: u64) -> Result<()> {
         let (encoders, count) = (Encoders::default(), self.spaces.len() as u32);
-        let each = FILLERS.div_ceil(count);
-        let share = events.div_ceil(u64::from(each));
-        let mut pushes = Pushes::default();
+        let batches = events.div_ceil(u64::from(self.load.batch));
+        let each = u64::from(FILLERS.div_ceil(count)).min(batches) as u32;
         // So many spaces at a time as there are phones.
         let numbers: Vec<u32> = (0..count).collect();
         for some in numbers.chunks(FILLERS as usize) {
@@ -257,21 +279,25 @@ impl Bench {
                     .await?;
                 phones.push((space, phone, Pace::Closed));
             }
-            pushes = load::run(phones, &Until::Events(share)).await?.1;
+            load::run(phones, &Until::Events(events.div_ceil(u64::from(each.max(1))))).await?;
         }
-        self.until_folded().await?;
-        Ok(pushes)
+        self.until_folded().await
     }
 
-    /// Waits until the read models are where the logs are.
+    /// Waits until the read models are where the logs are; not for ever, if they do not move.
     async fn until_folded(&self) -> Result<()> {
         let names = self.names();
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let (mut reached, mut since) = (0, Instant::now());
         loop {
             let Moment { committed, folded, .. } = progress::look(&self.target.pool, &names).await?;
             if folded >= committed {
                 return Ok(());
             }
+            if folded > reached {
+                (reached, since) = (folded, Instant::now());
+            }
+            ensure!(since.elapsed() < STUCK_AFTER, "the projector folds nothing: its log says why");
             sleep(LOOK_EVERY).await;
         }
     }

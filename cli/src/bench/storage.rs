@@ -12,7 +12,7 @@ use super::target::Target;
 /// Bytes stored at a moment.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Stored {
-    /// `pg_relation_size('segments')`.
+    /// Of the table `segments`, by `pg_relation_size`.
     log_bytes: u64,
     push: StreamSize,
     log: StreamSize,

@@ -16,13 +16,18 @@ use super::target::Target;
 
 const LOOK_AT_MEMORY_EVERY: Duration = Duration::from_secs(1);
 
-/// A measurement that is under way.
+/// What is watched all the time, from before the measurement on.
 pub(super) struct Window {
     stop: CancellationToken,
     moments: JoinHandle<Result<Vec<Moment>>>,
     memory: JoinHandle<BTreeMap<String, u64>>,
     processes: Processes,
     names: Vec<String>,
+}
+
+/// A measurement that is under way.
+pub(super) struct OpenWindow {
+    watched: Window,
     stored: Stored,
     before: Costs,
     first: Moment,
@@ -54,31 +59,39 @@ impl Costs {
 }
 
 impl Window {
-    /// Begins to measure; `names` are the spaces that count.
-    pub(super) async fn open(target: &Target, names: Vec<String>) -> Result<Self> {
+    /// Begins to watch; `names` are the spaces that count.
+    pub(super) fn open(target: &Target, names: Vec<String>) -> Self {
         let stop = CancellationToken::new();
         let processes = Processes::new(target.pids.clone());
-        let stored = Stored::look(target).await?;
         let moments = tokio::spawn(progress::watch(target.pool.clone(), names.clone(), stop.clone()));
         let memory = tokio::spawn(peak_memory(processes.clone(), stop.clone()));
-        let before = Costs::look(&processes);
-        let first = look(target, &names).await?;
-        Ok(Self { stop, moments, memory, processes, names, stored, before, first })
+        Self { stop, moments, memory, processes, names }
     }
 
+    /// Begins to measure.
+    pub(super) async fn begin(self, target: &Target) -> Result<OpenWindow> {
+        let stored = Stored::look(target).await?;
+        let before = Costs::look(&self.processes);
+        let first = look(target, &self.names).await?;
+        Ok(OpenWindow { watched: self, stored, before, first })
+    }
+}
+
+impl OpenWindow {
     /// Ends it.
     pub(super) async fn close(self, target: &Target) -> Result<ClosedWindow> {
-        let last = look(target, &self.names).await?;
-        let after = Costs::look(&self.processes);
+        let Window { stop, moments, memory, processes, names } = self.watched;
+        let last = look(target, &names).await?;
+        let after = Costs::look(&processes);
         let stored = Stored::look(target).await?;
-        self.stop.cancel();
+        stop.cancel();
         let spent =
             |role: &String, seconds: f64| seconds - self.before.stack.get(role).copied().unwrap_or(0.0);
         Ok(ClosedWindow {
             first: self.first,
             last,
-            moments: self.moments.await.context("nobody watched the progress")??,
-            memory: self.memory.await.context("nobody watched the memory")?,
+            moments: moments.await.context("nobody watched the progress")??,
+            memory: memory.await.context("nobody watched the memory")?,
             stack: after
                 .stack
                 .into_iter()

@@ -120,11 +120,15 @@ async fn discard(mut chunks: BodyDataStream, most: u64) {
     }
 }
 
-/// How many bytes the body decodes to: as many as it says, at most as many as may be.
+/// How many bytes the body decodes to at most. Only a frame that is the whole body is believed what it says: more
+/// frames may stand behind the first.
 pub(super) fn decoded_bytes(body: &Bytes, encoding: Encoding, limits: &LimitsConfig) -> u64 {
     let said = match encoding {
         Encoding::Identity => body.len() as u64,
-        Encoding::Zstd => inspect(body).map_or(limits.body_bytes, |frame| frame.content_bytes),
+        Encoding::Zstd => match inspect(body) {
+            Ok(frame) if frame.frame_bytes == body.len() => frame.content_bytes,
+            _ => limits.body_bytes,
+        },
         Encoding::Gzip => limits.body_bytes,
     };
     said.min(limits.body_bytes)
@@ -183,4 +187,36 @@ pub(super) fn too_large(limits: &LimitsConfig) -> Problem {
             limits.batch_events, limits.body_bytes, limits.line_bytes
         ),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use tidelog_events::frame::Encoder;
+
+    use super::*;
+
+    #[test]
+    fn only_a_frame_that_is_the_whole_body_is_believed_what_it_decodes_to() {
+        let limits = LimitsConfig {
+            batch_events: 1000,
+            body_bytes: 4_000_000,
+            line_bytes: 65_536,
+            pull_events: 10_000,
+            read_entities: 1000,
+            wait_seconds: 60,
+            max_clock_ahead_ms: 60_000,
+        };
+        let mut encoder = Encoder::new().unwrap();
+        let (small, large) =
+            (encoder.encode(b"{}").unwrap(), encoder.encode(&vec![b' '; 3_000_000]).unwrap());
+        let check = |body: Vec<u8>, encoding, expect: u64| {
+            assert_eq!(decoded_bytes(&body.into(), encoding, &limits), expect);
+        };
+        check(small.clone(), Encoding::Zstd, 2);
+        check(large.clone(), Encoding::Zstd, 3_000_000);
+        check([small, large].concat(), Encoding::Zstd, 4_000_000);
+        check(b"no frame".to_vec(), Encoding::Zstd, 4_000_000);
+        check(b"{}".to_vec(), Encoding::Identity, 2);
+        check(b"{}".to_vec(), Encoding::Gzip, 4_000_000);
+    }
 }

@@ -217,8 +217,13 @@ pub async fn of_single_event_device(
     row.as_ref().map(segment).transpose()
 }
 
-/// Bytes that the table takes, without its indexes.
+/// Bytes that the table's rows take, those that lie out of line with them, without indexes.
 pub async fn relation_bytes(connection: &mut PgConnection) -> sqlx::Result<u64> {
-    let bytes: i64 = sqlx::query_scalar("SELECT pg_relation_size('segments')").fetch_one(connection).await?;
+    let bytes: i64 = sqlx::query_scalar(
+        "SELECT pg_relation_size(oid) + coalesce(pg_relation_size(nullif(reltoastrelid, 0)), 0)
+         FROM pg_class WHERE oid = 'segments'::regclass",
+    )
+    .fetch_one(connection)
+    .await?;
     Ok(bytes.cast_unsigned())
 }

@@ -18,7 +18,8 @@ pub struct SpaceLog {
 }
 
 /// A space, and the segments behind `after`: as many as hold `events` events and `bytes` stored bytes, and at least one
-/// if there is any. The first may begin at or before `after`.
+/// if there is any. The first may begin at or before `after`. It looks at no more segments than it may answer with, and
+/// one: a log has no gaps, so what begins at or before `after + events` ends there, or is the next one that ends behind.
 pub async fn behind(
     connection: &mut PgConnection,
     id: &SpaceId,
@@ -28,8 +29,11 @@ pub async fn behind(
 ) -> sqlx::Result<SpaceLog> {
     let rows = sqlx::query(
         "WITH candidates AS (
-             SELECT first, last, octet_length(frame) AS bytes FROM segments
-             WHERE space_id = $1 AND last > $2 ORDER BY last LIMIT $3
+             (SELECT first, last, octet_length(frame) AS bytes FROM segments
+              WHERE space_id = $1 AND last > $2 AND last <= $2 + $3)
+             UNION ALL
+             (SELECT first, last, octet_length(frame) AS bytes FROM segments
+              WHERE space_id = $1 AND last > $2 + $3 ORDER BY last LIMIT 1)
          ), chosen AS (
              SELECT first, last, sum(bytes) OVER (ORDER BY last) - bytes AS bytes_before FROM candidates
          )
@@ -42,8 +46,7 @@ pub async fn behind(
          LEFT JOIN segments ON segments.space_id = $1 AND last > $2 AND last <= (
              SELECT max(last) FROM chosen
              WHERE first = (SELECT min(first) FROM chosen) OR (first <= $2 + $3 AND bytes_before < $4)
-         )
-         ORDER BY last",
+         )",
     )
     .bind(id.as_str())
     .bind(after.as_i64())
@@ -61,5 +64,7 @@ pub async fn behind(
             log.segments.push(segment(row)?);
         }
     }
+    // Sorted here: PostgreSQL would sort the frames along, on disk where they are many.
+    log.segments.sort_unstable_by_key(|segment| segment.header.last);
     Ok(log)
 }

@@ -16,8 +16,8 @@ pub const INGEST_CONSUMER: &str = "ingest";
 /// The durable consumer that all replicas of the projector share.
 pub const PROJECTOR_CONSUMER: &str = "projector";
 
-/// How long the broker remembers message ids, in memory: longer than any publish is retried. A copy that comes later
-/// still costs nothing but the look at a watermark.
+/// How long the broker remembers message ids, in memory, at least: longer than a publish is retried. A copy that comes
+/// later still costs nothing but the look at a watermark.
 const DUPLICATE_WINDOW: Duration = Duration::from_secs(15);
 
 const SECONDS_PER_HOUR: u64 = 3600;
@@ -126,13 +126,16 @@ impl Broker {
         Ok(bounded(stream.purge().sequence(sequence)).await?.purged)
     }
 
-    /// Removes both streams and all they hold: for installations that were made for a while.
+    /// Removes both streams and all they hold, if they are there: for installations that were made for a while.
     ///
     /// # Errors
-    /// [`BrokerError::Missing`]: one of them is not there.
+    /// [`BrokerError::Unavailable`]: the broker does not answer.
     pub async fn remove_streams(&self) -> Result<(), BrokerError> {
         for stream in [self.config().push_stream(), self.config().log_stream()] {
-            bounded(self.shared.jetstream.delete_stream(stream)).await?;
+            match bounded(self.shared.jetstream.delete_stream(stream)).await {
+                Ok(_) | Err(BrokerError::Missing(_)) => {}
+                Err(error) => return Err(error),
+            }
         }
         Ok(())
     }
@@ -202,7 +205,7 @@ fn common(config: &BrokerConfig) -> Config {
         retention: RetentionPolicy::Limits,
         storage: StorageType::File,
         num_replicas: config.replicas as usize,
-        duplicate_window: DUPLICATE_WINDOW,
+        duplicate_window: DUPLICATE_WINDOW.max(2 * config.publish_timeout()),
         allow_direct: true,
         ..Config::default()
     }

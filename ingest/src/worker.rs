@@ -21,6 +21,11 @@ use crate::room::Held;
 /// How soon batches of locked spaces are tried again when there is nothing else to do.
 const LOCKED_RETRY: Duration = Duration::from_millis(3);
 
+/// The more batches a round has, the more load there is, and the more is saved by a larger next round: that begins no
+/// sooner than this for each batch after it began, and at most `LINGER_MAX`. A light load never waits.
+const LINGER_PER_BATCH: Duration = Duration::from_micros(250);
+const LINGER_MAX: Duration = Duration::from_millis(8);
+
 /// One worker; a process has one, an installation as many as it has replicas.
 pub(crate) struct Worker {
     pub(crate) persistence: Persistence,
@@ -48,6 +53,7 @@ impl Worker {
     async fn work(&mut self, messages: &mut mpsc::Receiver<Held>) {
         while !self.shutdown.is_cancelled() {
             let Some(fresh) = self.gather(messages).await else { return };
+            let started = Instant::now();
             let mut round = std::mem::take(&mut self.locked);
             round.extend(self.gaps.take_due(Instant::now()));
             for held in fresh {
@@ -58,10 +64,22 @@ impl Worker {
                     }
                 }
             }
+            let linger = LINGER_MAX.min(LINGER_PER_BATCH * round.len() as u32);
             let (most, most_bytes) = (self.config.transaction_batches, self.config.transaction_bytes);
             for round in in_measure(round, most, most_bytes, Incoming::bytes) {
                 self.settle(round).await;
             }
+            // Where there is a whole transaction's measure to do, nothing is gained by waiting for more.
+            if messages.len() < most {
+                self.linger_until(started + linger).await;
+            }
+        }
+    }
+
+    async fn linger_until(&self, end: Instant) {
+        tokio::select! {
+            () = sleep_until(end) => {}
+            () = self.shutdown.cancelled() => {}
         }
     }
 

@@ -21,6 +21,9 @@ use crate::codecs::Codec;
 /// An answer decodes to at most this many times the stored bytes that it may have, or to one segment.
 const DECODED_PER_STORED: u64 = 8;
 
+/// More than the header frame of a segment of one batch mostly takes.
+const HEADER_BYTES: usize = 256;
+
 /// Why there is no answer: the log, or this process, is damaged.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum AnswerError {
@@ -106,6 +109,8 @@ fn frames_as_stored(
 ) -> Result<Answer, AnswerError> {
     let wanted = wanted(read, request);
     let mut body = hello_frame(hello, encoder)?;
+    // Grown step by step, it would take twice as much in the end.
+    body.reserve_exact(wanted.iter().map(|segment| segment.frame.len() + HEADER_BYTES).sum());
     for segment in wanted {
         inspect_stored(segment)?;
         body.extend_from_slice(&segment.header.frame(encoder)?);
@@ -137,7 +142,8 @@ fn frames(
 }
 
 fn lines(hello: Hello, segments: &[DecodedSegment<'_>]) -> Vec<u8> {
-    let mut body = Vec::new();
+    let bytes: usize = segments.iter().map(|segment| HEADER_BYTES + segment.body_bytes()).sum();
+    let mut body = Vec::with_capacity(2 * HEADER_BYTES + bytes);
     write_line(&mut body, &HelloLine { hello });
     for segment in segments {
         body.extend_from_slice(&segment.header.line());

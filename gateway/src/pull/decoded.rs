@@ -124,6 +124,11 @@ impl<'a> DecodedSegment<'a> {
         &self.header.batches[batch_index(&self.header.batches, position)]
     }
 
+    /// Bytes that [`Self::write_body`] writes.
+    pub(super) fn body_bytes(&self) -> usize {
+        self.batch_line.iter().chain(&self.events).map(|line| line.len() + 1).sum()
+    }
+
     /// Appends the lines behind the header line.
     pub(super) fn write_body(&self, lines: &mut Vec<u8>) {
         for line in self.batch_line.iter().chain(&self.events) {

@@ -59,25 +59,6 @@ impl Projector {
         bounded(self.folder.deadline(), self.transact(spaces, schema)).await
     }
 
-    /// Locks the projections that nobody else has locked. Most of them exist; where some are missing, rows are made at
-    /// once and for all to see, so that no replica waits for another's transaction while it holds locks.
-    async fn claim(
-        &self,
-        transaction: &mut PgConnection,
-        names: &[&str],
-        schema: &Schema,
-    ) -> sqlx::Result<BTreeMap<SpaceId, Projection>> {
-        let mut locked = projections::lock_free(transaction, names).await?;
-        if locked.len() < names.len() {
-            let known: BTreeSet<&str> = locked.iter().map(|projection| projection.space.as_str()).collect();
-            let missing: Vec<&str> = names.iter().filter(|name| !known.contains(**name)).copied().collect();
-            projections::ensure(&mut *self.folder.pool.acquire().await?, &missing, &schema.id()).await?;
-            let new = projections::lock_free(transaction, &missing).await?;
-            locked.extend(new);
-        }
-        Ok(locked.into_iter().map(|projection| (projection.space.clone(), projection)).collect())
-    }
-
     async fn transact(
         &mut self,
         spaces: &[SpaceId],
@@ -85,7 +66,7 @@ impl Projector {
     ) -> Result<BTreeMap<SpaceId, Progress>, FoldError> {
         let mut transaction = self.folder.pool.begin().await?;
         let names: Vec<&str> = spaces.iter().map(SpaceId::as_str).collect();
-        let mut locked = self.claim(&mut transaction, &names, schema).await?;
+        let mut locked = claim(&mut transaction, &names, schema).await?;
         let mut progress = left_out(&mut transaction, spaces, &locked).await?;
         // In the caller's order: it is whose turn it is.
         let targets = spaces.iter().filter_map(|space| locked.get(space)).map(target).collect();
@@ -101,6 +82,24 @@ impl Projector {
         moves.targets.iter().for_each(Target::count);
         Ok(progress)
     }
+}
+
+/// Locks the projections that nobody else has locked. Most of them exist: rows are made only where some are missing, in
+/// one order, so that two replicas that make the same ones wait for each other in one direction.
+async fn claim(
+    connection: &mut PgConnection,
+    names: &[&str],
+    schema: &Schema,
+) -> sqlx::Result<BTreeMap<SpaceId, Projection>> {
+    let mut locked = projections::lock_free(connection, names).await?;
+    if locked.len() < names.len() {
+        let known: BTreeSet<&str> = locked.iter().map(|projection| projection.space.as_str()).collect();
+        let missing: Vec<&str> = names.iter().filter(|name| !known.contains(**name)).copied().collect();
+        projections::ensure(connection, &missing, &schema.id()).await?;
+        let new = projections::lock_free(connection, &missing).await?;
+        locked.extend(new);
+    }
+    Ok(locked.into_iter().map(|projection| (projection.space.clone(), projection)).collect())
 }
 
 /// What becomes of the spaces that were not locked: asked for only where there are any.

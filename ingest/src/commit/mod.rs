@@ -66,7 +66,7 @@ impl Committer {
         let mut names: Vec<&str> = batches.iter().map(|batch| batch.header.space.as_str()).collect();
         names.sort_unstable();
         names.dedup();
-        let Claimed { free, erased } = self.claim(&mut transaction, &names).await?;
+        let Claimed { free, erased } = claim(&mut transaction, &names).await?;
         let nothing_free = free.is_empty();
         let mut plan = Plan::new(batches, free, &erased);
         if nothing_free {
@@ -82,23 +82,6 @@ impl Committer {
         Ok(plan.into_dispositions())
     }
 
-    /// Locks the spaces that nobody else has locked. Most of them exist: only where some are missing is it asked whether
-    /// they were erased, and rows are made for new ones, at once and for all to see, so that no replica waits for
-    /// another's transaction while it holds locks.
-    async fn claim(&self, transaction: &mut PgConnection, names: &[&str]) -> sqlx::Result<Claimed> {
-        let mut free = spaces::lock_free(transaction, names).await?;
-        let mut erased = BTreeSet::new();
-        if free.len() < names.len() {
-            erased.extend(erasures::among(transaction, names).await?);
-            let locked: BTreeSet<&str> = free.iter().map(|space| space.space.as_str()).collect();
-            let missing: Vec<&str> = names.iter().filter(|name| !locked.contains(**name)).copied().collect();
-            spaces::ensure(&mut *self.pool.acquire().await?, &missing).await?;
-            let new = spaces::lock_free(transaction, &missing).await?;
-            free.extend(new);
-        }
-        Ok(Claimed { free: free.into_iter().map(|space| (space.space, space.head)).collect(), erased })
-    }
-
     /// Decodes a batch whose events must be known one by one.
     pub(crate) fn contents(&mut self, batch: &Batch) -> Result<Contents, Unreadable> {
         batch.contents(&mut self.decoder)
@@ -111,6 +94,23 @@ struct Claimed {
     free: BTreeMap<SpaceId, Position>,
     /// Erased: they take nothing any more.
     erased: BTreeSet<SpaceId>,
+}
+
+/// Locks the spaces that nobody else has locked. Most of them exist: only where some are missing is it asked whether
+/// they were erased, and rows are made for new ones. That waits for another replica which just makes the same row, for
+/// the rest of its transaction at most; two never wait for each other, since all make rows in one order.
+async fn claim(connection: &mut PgConnection, names: &[&str]) -> sqlx::Result<Claimed> {
+    let mut free = spaces::lock_free(connection, names).await?;
+    let mut erased = BTreeSet::new();
+    if free.len() < names.len() {
+        erased.extend(erasures::among(connection, names).await?);
+        let locked: BTreeSet<&str> = free.iter().map(|space| space.space.as_str()).collect();
+        let missing: Vec<&str> = names.iter().filter(|name| !locked.contains(**name)).copied().collect();
+        spaces::ensure(connection, &missing).await?;
+        let new = spaces::lock_free(connection, &missing).await?;
+        free.extend(new);
+    }
+    Ok(Claimed { free: free.into_iter().map(|space| (space.space, space.head)).collect(), erased })
 }
 
 async fn write(

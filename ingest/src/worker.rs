@@ -71,15 +71,8 @@ impl Worker {
             }
             // Where there is a whole transaction's measure to do, nothing is gained by waiting for more.
             if messages.len() < most {
-                self.linger_until(started + linger).await;
+                self.shutdown.run_until_cancelled(sleep_until(started + linger)).await;
             }
-        }
-    }
-
-    async fn linger_until(&self, end: Instant) {
-        tokio::select! {
-            () = sleep_until(end) => {}
-            () = self.shutdown.cancelled() => {}
         }
     }
 

@@ -52,17 +52,10 @@ impl Worker {
             if !round.is_empty() {
                 self.fold(&mut backlog, round).await;
             }
+            // Under load more events of the same entities come in a moment: each is then written once for all of them.
             if backlog.next_due(Instant::now()).is_none() {
-                self.linger_until(started + linger).await;
+                self.shutdown.run_until_cancelled(sleep_until(started + linger)).await;
             }
-        }
-    }
-
-    /// Under load more events of the same entities come in a moment: each is then written once for all of them.
-    async fn linger_until(&self, end: Instant) {
-        tokio::select! {
-            () = sleep_until(end) => {}
-            () = self.shutdown.cancelled() => {}
         }
     }
 

@@ -45,22 +45,20 @@ pub(super) struct Pushes {
     pub(super) at_limit: u64,
 }
 
-/// Runs the phones, each in a task of its own, and returns them with what they did.
-pub(super) async fn run(phones: Vec<(u32, Phone, Pace)>, until: &Until) -> Result<(Vec<Phone>, Pushes)> {
+/// Runs the phones, each in a task of its own, and returns what they did.
+pub(super) async fn run(phones: Vec<(u32, Phone, Pace)>, until: &Until) -> Result<Pushes> {
     let mut tasks = JoinSet::new();
     for (space, phone, pace) in phones {
         tasks.spawn(run_one(space, phone, pace, until.clone()));
     }
-    let (mut phones, mut all) = (Vec::new(), Pushes::default());
+    let mut all = Pushes::default();
     while let Some(ended) = tasks.join_next().await {
-        let (phone, pushes) = ended.context("a phone ended")??;
-        phones.push(phone);
-        all.add(pushes);
+        all.add(ended.context("a phone ended")??);
     }
-    Ok((phones, all))
+    Ok(all)
 }
 
-async fn run_one(space: u32, mut phone: Phone, pace: Pace, until: Until) -> Result<(Phone, Pushes)> {
+async fn run_one(space: u32, mut phone: Phone, pace: Pace, until: Until) -> Result<Pushes> {
     let mut pushes = Pushes::default();
     let mut turn = match pace {
         Pace::Closed => Instant::now(),
@@ -102,7 +100,7 @@ async fn run_one(space: u32, mut phone: Phone, pace: Pace, until: Until) -> Resu
             _ => pushes.accepted += 1,
         }
     }
-    Ok((phone, pushes))
+    Ok(pushes)
 }
 
 impl Until {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use tidelog_events::id::SpaceId;
 use tidelog_runtime::config::Sources;
 use tidelog_runtime::shutdown;
@@ -63,10 +63,7 @@ pub async fn run(command: BenchCommand) -> Result<()> {
 }
 
 async fn unless(stop: &CancellationToken, measured: impl Future<Output = Result<Report>>) -> Result<Report> {
-    tokio::select! {
-        report = measured => report,
-        () = stop.cancelled() => bail!("stopped before there was anything to report"),
-    }
+    stop.run_until_cancelled(measured).await.context("stopped before there was anything to report")?
 }
 
 async fn measure(command: &BenchCommand, stack: &StackFile, sources: &Sources) -> Result<Report> {
@@ -128,7 +125,6 @@ impl Bench {
     async fn pull(&self, report: &mut Report) -> Result<()> {
         let history = self.load.history.unwrap_or(PULL_HISTORY);
         self.fill(history).await?;
-        self.until_folded().await?;
         let window = Window::open(&self.target, self.names()).begin(&self.target).await?;
         let stored = pull::whole_logs(&self.target, &self.spaces, Reading::Stored, self.duration()).await?;
         window.close(&self.target).await?.costs(report, stored.events);
@@ -149,7 +145,7 @@ impl Bench {
         let stop = CancellationToken::new();
         let until = Until::Stopped(stop.clone());
         let phones = self.paced(self.phones().await?, self.load.rate);
-        let ((), (_, pushes)) = tokio::try_join!(
+        let ((), pushes) = tokio::try_join!(
             async {
                 sleep(self.duration()).await;
                 stop.cancel();
@@ -187,13 +183,13 @@ impl Bench {
         };
         let pushing = async {
             let pushed = load::run(phones, &until).await;
-            if let Ok((_, pushes)) = &pushed {
+            if let Ok(pushes) = &pushed {
                 follow::until_all_arrived(&cursors, &pushes.records).await;
             }
             stop_following.cancel();
             pushed
         };
-        let (closed, (_, pushes), followed) =
+        let (closed, pushes, followed) =
             tokio::try_join!(measuring, pushing, follow::run(followers, &stop_following))?;
         let (from, to) = (closed.from(), closed.to());
         report.events(&pushes);

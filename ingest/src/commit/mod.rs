@@ -103,9 +103,9 @@ async fn claim(connection: &mut PgConnection, names: &[&str]) -> sqlx::Result<Cl
     let mut free = spaces::lock_free(connection, names).await?;
     let mut erased = BTreeSet::new();
     if free.len() < names.len() {
-        erased.extend(erasures::among(connection, names).await?);
         let locked: BTreeSet<&str> = free.iter().map(|space| space.space.as_str()).collect();
         let missing: Vec<&str> = names.iter().filter(|name| !locked.contains(**name)).copied().collect();
+        erased.extend(erasures::among(connection, &missing).await?);
         spaces::ensure(connection, &missing).await?;
         let new = spaces::lock_free(connection, &missing).await?;
         free.extend(new);

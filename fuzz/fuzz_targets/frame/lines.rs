@@ -1,7 +1,7 @@
 //! The lines in frames: batches, quarantined lines, messages of PUSH, segments and pulls.
 
 use tidelog_events::frame::{
-    BatchLines, MalformedBatch, PullItem, PullReader, PushHeader, SegmentBody, SegmentHeader,
+    BatchLines, MalformedBatch, PullItem, PullReader, PushHeader, SegmentBody, SegmentHeader, SnapshotHeader,
     read_quarantined, split_push, write_batch, write_quarantined,
 };
 use tidelog_events::id::Position;
@@ -105,6 +105,14 @@ pub fn pull(bytes: &[u8]) {
                 assert_eq!(lines, 0, "only the first line can be a hello");
                 cursor = hello.cursor;
                 lines = 1;
+            }
+            PullItem::Snapshot(header, entities) => {
+                assert_eq!(lines, 1, "a snapshot stands right behind the hello");
+                assert_eq!(entities.len() as u64, header.entities);
+                assert_eq!(SnapshotHeader::parse(&header.line()).as_ref(), Some(&header));
+                lines += 1 + header.entities;
+                cursor = cursor.max(header.through);
+                assert_eq!(reader.cursor(), cursor);
             }
             PullItem::Segment(header, events) => {
                 lines += 1 + header.lines;

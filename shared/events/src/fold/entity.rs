@@ -10,6 +10,7 @@ use super::field::FieldState;
 use super::line::{self, DamagedLine};
 use crate::id::EntityId;
 use crate::schema::{EntityType, Schema};
+use crate::stamp::Stamp;
 
 /// Which entity of a space. Orders by type, then by id, as bytes.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -78,6 +79,14 @@ impl Entity {
     /// The fields as readers get them.
     pub fn view(&self) -> Map<String, Value> {
         self.fields.iter().map(|(name, field)| (name.to_string(), field.view())).collect()
+    }
+
+    /// The greatest stamp among the clocks that it holds; `None` where it holds none. A device that takes the entity
+    /// in records later than that.
+    pub fn latest_stamp(&self) -> Option<Stamp> {
+        let visibility = [&self.created, &self.deleted].into_iter().flatten();
+        let written = self.fields.values().filter_map(FieldState::latest_clock);
+        visibility.chain(written).map(|clock| clock.stamp).max()
     }
 
     /// The entity line, without `\n`: canonical JSON (`docs/formats.md`).

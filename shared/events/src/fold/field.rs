@@ -156,6 +156,16 @@ impl FieldState {
         )
     }
 
+    /// The greatest clock that it holds; `None` for the rules that hold none, and for an empty set.
+    pub(super) fn latest_clock(&self) -> Option<&Clock> {
+        match self {
+            Self::Latest(_, at) | Self::First(_, at) => Some(at),
+            Self::Set(members) => members.values().map(|membership| &membership.at).max(),
+            Self::List(elements) => elements.last_key_value().map(|(at, _)| at),
+            Self::Max(_) | Self::Min(_) | Self::Sum(_) | Self::Flag(_) => None,
+        }
+    }
+
     /// What readers get.
     pub fn view(&self) -> Value {
         match self {

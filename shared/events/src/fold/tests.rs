@@ -5,7 +5,7 @@ use std::sync::Arc;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::{Change, State};
+use super::{Change, Entity, State};
 use crate::id::DeviceId;
 use crate::schema::Schema;
 
@@ -201,4 +201,26 @@ fn what_the_schema_does_not_know_is_kept_as_it_is() {
     ];
     let state = State::from_lines(lines, &schema).unwrap();
     assert_eq!(state.lines().collect::<Vec<_>>(), lines);
+}
+
+#[test]
+fn the_latest_stamp_is_the_greatest_of_all_clocks() {
+    let schema = Schema::parse(SCHEMA).unwrap();
+    let check = |line: &str, expect: Option<&str>| {
+        let line = format!(r#"{{{line},"type":"thing"}}"#).replace('@', "2025-08-06T10:30:00.000Z-000");
+        let (_, entity) = Entity::from_line(&line, &schema).unwrap();
+        let expect = expect.map(|counter| format!("2025-08-06T10:30:00.000Z-000{counter}"));
+        assert_eq!(entity.latest_stamp().map(|stamp| stamp.to_string()), expect, "{line}");
+    };
+    check(r#""entityId":"e","fields":{"flag":{"flag":true},"max":{"max":7},"sum":{"sum":1}}"#, None);
+    check(r#""created":["@1","p",1],"deleted":["@3","p",2],"entityId":"e","fields":{}"#, Some("3"));
+    let fields = |latest: u8, first: u8, removed: u8, appended: u8| {
+        format!(
+            r#""created":["@0","p",1],"entityId":"e","fields":{{"first":{{"first":[1,["@{first}","p",2]]}},"latest":{{"latest":["a",["@{latest}","p",3]]}},"list":{{"list":[[1,["@0","q",1]],[2,["@{appended}","p",4]]]}},"set":{{"set":[["a",["@{removed}","p",5],false],["b",["@0","p",6],true]]}}}}"#
+        )
+    };
+    check(&fields(9, 1, 2, 3), Some("9"));
+    check(&fields(1, 9, 2, 3), Some("9"));
+    check(&fields(1, 2, 9, 3), Some("9"));
+    check(&fields(1, 2, 3, 9), Some("9"));
 }

@@ -8,6 +8,7 @@ mod inspect;
 mod pull;
 mod push;
 mod segment;
+mod snapshot;
 mod stored;
 
 #[cfg(test)]
@@ -23,4 +24,5 @@ pub use push::{
 pub use segment::{
     FIRST_HEADER, LAST_HEADER, SPACE_HEADER, SegmentBatch, SegmentBody, SegmentHeader, TornSegment,
 };
+pub use snapshot::{SnapshotHeader, write_snapshot};
 pub use stored::line_frame;

@@ -1,9 +1,9 @@
-//! What a pull answers with, line by line, for those who read it: the hello, then segments, told apart by
-//! counts alone, so that no event can pose as a header.
+//! What a pull answers with, line by line, for those who read it: the hello, perhaps a snapshot, then segments, told
+//! apart by counts alone, so that no event and no entity can pose as a header.
 
 use serde::Serialize;
 
-use super::SegmentHeader;
+use super::{SegmentHeader, SnapshotHeader};
 use crate::id::Position;
 use crate::limits::MAX_SAFE_INTEGER;
 use crate::protocol::{Hello, HelloLine};
@@ -21,6 +21,9 @@ pub fn write_line<T: Serialize>(lines: &mut Vec<u8>, value: &T) {
 pub enum PullItem<'a> {
     /// The first line.
     Hello(Box<Hello>),
+    /// A snapshot of which all lines have come: its entity lines. Only right behind the hello. It may well lie at or
+    /// before the reader's cursor; the caller decides whether it replaces what it has.
+    Snapshot(SnapshotHeader, Vec<&'a str>),
     /// A segment of which all lines have come: its events with their positions, those at or before the
     /// reader's cursor left out.
     Segment(SegmentHeader, Vec<(Position, &'a str)>),
@@ -29,7 +32,7 @@ pub enum PullItem<'a> {
 /// An answer that must not be applied any further; what came before it is good.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum TornPull {
-    /// The answer ends within a line or a segment.
+    /// The answer ends within a line, a snapshot or a segment.
     #[error("the answer ends too early")]
     Unfinished,
     /// Where a header must stand, there is none.
@@ -43,40 +46,70 @@ pub enum TornPull {
     },
 }
 
+/// What the next line may be.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Expected {
+    Hello,
+    SnapshotOrSegment,
+    Segment,
+}
+
 /// Reads the decoded lines of a pull.
 pub struct PullReader<'a> {
     rest: &'a str,
     cursor: Position,
-    said_hello: bool,
+    expected: Expected,
 }
 
 impl<'a> PullReader<'a> {
     /// A reader that has everything through `cursor`.
     pub fn new(lines: &'a str, cursor: Position) -> Self {
-        Self { rest: lines, cursor, said_hello: false }
+        Self { rest: lines, cursor, expected: Expected::Hello }
     }
 
-    /// The last position that was read.
+    /// The last position that was read, by itself or in a snapshot.
     pub fn cursor(&self) -> Position {
         self.cursor
     }
 
     /// The next part, or `None` at the end of the answer.
     pub fn next_item(&mut self) -> Result<Option<PullItem<'a>>, TornPull> {
-        if !self.said_hello {
-            let line: HelloLine = serde_json::from_str(self.line()?).map_err(|_| TornPull::NoHeader)?;
-            if line.hello.cursor.0 > MAX_SAFE_INTEGER {
-                return Err(TornPull::NoHeader);
-            }
-            self.said_hello = true;
-            self.cursor = line.hello.cursor;
-            return Ok(Some(PullItem::Hello(Box::new(line.hello))));
+        let expected = self.expected;
+        if expected == Expected::Hello {
+            return self.hello().map(Some);
         }
         if self.rest.is_empty() {
             return Ok(None);
         }
-        let header = SegmentHeader::parse(self.line()?.as_bytes()).ok_or(TornPull::NoHeader)?;
+        let line = self.line()?.as_bytes();
+        self.expected = Expected::Segment;
+        if expected == Expected::SnapshotOrSegment
+            && let Some(header) = SnapshotHeader::parse(line)
+        {
+            return self.snapshot(header).map(Some);
+        }
+        let header = SegmentHeader::parse(line).ok_or(TornPull::NoHeader)?;
         self.segment(header).map(Some)
+    }
+
+    fn hello(&mut self) -> Result<PullItem<'a>, TornPull> {
+        let line: HelloLine = serde_json::from_str(self.line()?).map_err(|_| TornPull::NoHeader)?;
+        if line.hello.cursor.0 > MAX_SAFE_INTEGER {
+            return Err(TornPull::NoHeader);
+        }
+        self.expected = Expected::SnapshotOrSegment;
+        self.cursor = line.hello.cursor;
+        Ok(PullItem::Hello(Box::new(line.hello)))
+    }
+
+    fn snapshot(&mut self, header: SnapshotHeader) -> Result<PullItem<'a>, TornPull> {
+        // Collected as they come: a count alone reserves nothing.
+        let mut entities = Vec::new();
+        for _ in 0..header.entities {
+            entities.push(self.line()?);
+        }
+        self.cursor = self.cursor.max(header.through);
+        Ok(PullItem::Snapshot(header, entities))
     }
 
     fn segment(&mut self, header: SegmentHeader) -> Result<PullItem<'a>, TornPull> {

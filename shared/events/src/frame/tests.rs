@@ -1,5 +1,7 @@
 //! What must hold of every frame, whatever happens to its bytes on the way.
 
+mod snapshot;
+
 use proptest::prelude::*;
 use uuid::Uuid;
 
@@ -160,8 +162,8 @@ fn segment(first: u64, last: u64, lines: u64) -> SegmentHeader {
     }
 }
 
-/// A pull's lines: a hello with that cursor, then segments of which each event line poses as something else.
-fn pull(cursor: u64, segments: &[SegmentHeader]) -> String {
+/// A hello with that cursor, as the first line of a pull.
+fn hello(cursor: u64) -> Vec<u8> {
     let hello = Hello {
         server_time: UtcTime(0),
         epoch: None,
@@ -171,17 +173,27 @@ fn pull(cursor: u64, segments: &[SegmentHeader]) -> String {
         cursor: Position(cursor),
         device: None,
     };
-    let mut lines = Vec::new();
-    write_line(&mut lines, &HelloLine { hello });
-    for header in segments {
-        lines.extend(header.line());
-        if header.has_batch_line() {
-            lines.extend(b"{\"batch\":{\"deviceId\":\"phone-1\"}}\n");
-        }
-        for _ in 0..header.events() {
-            lines.extend(header.line());
-        }
+    let mut line = Vec::new();
+    write_line(&mut line, &HelloLine { hello });
+    line
+}
+
+/// A segment of which each event line poses as its header.
+fn segment_lines(header: &SegmentHeader) -> Vec<u8> {
+    let mut lines = header.line();
+    if header.has_batch_line() {
+        lines.extend(b"{\"batch\":{\"deviceId\":\"phone-1\"}}\n");
     }
+    for _ in 0..header.events() {
+        lines.extend(header.line());
+    }
+    lines
+}
+
+/// A pull's lines: a hello with that cursor, then segments.
+fn pull(cursor: u64, segments: &[SegmentHeader]) -> String {
+    let mut lines = hello(cursor);
+    lines.extend(segments.iter().flat_map(segment_lines));
     String::from_utf8(lines).unwrap()
 }
 
@@ -262,6 +274,7 @@ proptest! {
         let _ = inspect(&[&encode(b"")[..5], &bytes].concat());
         let _ = BatchLines::split(&bytes);
         let _ = SegmentHeader::parse(&bytes);
+        let _ = SnapshotHeader::parse(&bytes);
         let _ = positions(&text, 0);
         let _ = read_quarantined(&bytes, 1);
     }

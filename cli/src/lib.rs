@@ -1,11 +1,13 @@
 //! What the command `tidelog` does, one module a command, and the local servers that the tests share with it.
 
 pub mod bench;
+pub mod device;
 pub mod local;
 pub mod migrate;
 pub mod projector;
 pub mod replay;
 pub mod schema;
+pub mod simulate;
 pub mod stack_file;
 pub mod tail;
 mod terminal;

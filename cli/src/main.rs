@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 use tidelog_cli::local::{Given, Toolbox};
-use tidelog_cli::{bench, migrate, projector, replay, schema, tail, token, up};
+use tidelog_cli::{bench, device, migrate, projector, replay, schema, simulate, tail, token, up};
 use tidelog_runtime::config::Sources;
 
 /// Runs, fills and looks into a Tidelog on this machine.
@@ -31,12 +31,17 @@ enum Command {
     /// Load the stack that runs here, and measure it
     #[command(subcommand)]
     Bench(bench::BenchCommand),
+    /// Simulate phones to which everything happens, and check that nothing is lost
+    Simulate(simulate::SimulateOptions),
+    /// Look into the store of a device
+    #[command(subcommand)]
+    Device(device::DeviceCommand),
     /// Work on read models
     #[command(subcommand)]
     Projector(projector::ProjectorCommand),
     /// Fetch nats-server and PostgreSQL now, not at the first start
     Toolbox,
-    /// Look at schema files
+    /// Check schema files, and generate types from them
     #[command(subcommand)]
     Schema(schema::SchemaCommand),
 }
@@ -64,6 +69,8 @@ async fn run(command: Command) -> Result<()> {
         Command::Replay(options) => replay::run(options).await,
         Command::Tail(options) => tail::run(options).await,
         Command::Bench(command) => bench::run(command).await,
+        Command::Simulate(options) => simulate::run(options).await,
+        Command::Device(command) => device::run(command).await,
         Command::Projector(command) => projector::run(command).await,
         Command::Toolbox => toolbox(),
         Command::Schema(command) => schema::run(&command),

@@ -4,10 +4,12 @@
 mod stack {
     mod bench;
     mod chaos;
+    mod device;
     mod entities;
     #[cfg(debug_assertions)]
     mod failpoints;
     mod harness;
     mod replay;
+    mod simulate;
     mod up;
 }

@@ -1,6 +1,8 @@
-//! `tidelog bench`: loads the stack that runs here as phones would, and measures it from outside.
+//! `tidelog bench`: loads the stack that runs here as phones would, and measures it from outside; or measures a phone's
+//! store.
 
 mod connection;
+mod device;
 mod follow;
 mod latency;
 mod load;
@@ -18,5 +20,13 @@ mod target;
 mod window;
 mod workout;
 
+use anyhow::Result;
 pub use options::BenchCommand;
-pub use run::run;
+
+/// Runs a bench and prints its report. Ctrl-C ends it in good order.
+pub async fn run(command: BenchCommand) -> Result<()> {
+    match command {
+        BenchCommand::Stack(bench) => run::run(bench).await,
+        BenchCommand::Device(options) => device::run(options).await,
+    }
+}

@@ -1,10 +1,22 @@
 //! What `tidelog bench` is asked for.
 
+use std::path::PathBuf;
+
 use clap::{Args, Subcommand};
 
 /// What is measured.
 #[derive(Debug, Subcommand)]
 pub enum BenchCommand {
+    /// What the stack that runs here does
+    #[command(flatten)]
+    Stack(StackBench),
+    /// Measure the device's store, on the disk of this folder; needs no stack
+    Device(DeviceOptions),
+}
+
+/// What of the stack is measured.
+#[derive(Debug, Subcommand)]
+pub enum StackBench {
     /// Push as fast as the stack answers, or at `--rate`
     Push(PushOptions),
     /// Pull what was pushed before: whole logs, and 200 events of random spaces, 16 at a time
@@ -54,7 +66,21 @@ pub struct LoadOptions {
     pub(super) json: bool,
 }
 
-impl BenchCommand {
+/// Options of `tidelog bench device`.
+#[derive(Debug, Args)]
+pub struct DeviceOptions {
+    /// Events that the large store has recorded; a sixth of them is not synced
+    #[arg(long, value_name = "N", default_value_t = 120_000, value_parser = clap::value_parser!(u64).range(12..=10_000_000))]
+    pub(super) events: u64,
+    /// Print one JSON object instead of text
+    #[arg(long)]
+    pub(super) json: bool,
+    /// Only open this store, ask it, and tell how that went: what the bench starts to have a process of its own measured
+    #[arg(long, value_name = "FILE", hide = true)]
+    pub(super) open: Option<PathBuf>,
+}
+
+impl StackBench {
     /// The load, whatever is measured.
     pub(super) fn load(&self) -> &LoadOptions {
         match self {

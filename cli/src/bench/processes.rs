@@ -101,7 +101,8 @@ fn with_descendants(root: u32, all: &BTreeMap<u32, Stat>) -> BTreeSet<u32> {
     }
 }
 
-fn status_bytes(pid: u32, name: &str) -> u64 {
+/// Bytes that a line of `/proc/<pid>/status` names; 0 where there is none.
+pub(super) fn status_bytes(pid: u32, name: &str) -> u64 {
     let text = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
     let line = text.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default();
     line.split_whitespace().next().and_then(|kibibytes| kibibytes.parse::<u64>().ok()).unwrap_or(0) * 1024

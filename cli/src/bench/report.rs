@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::latency::Quantiles;
 use super::load::Pushes;
-use super::options::BenchCommand;
+use super::options::StackBench;
 
 /// Everything that was measured; what a bench does not measure is `None`.
 #[derive(Debug, Default, Serialize)]
@@ -58,7 +58,7 @@ pub(super) struct BytesPerEvent {
 
 impl Report {
     /// An empty one.
-    pub(super) fn new(command: &BenchCommand) -> Self {
+    pub(super) fn new(command: &StackBench) -> Self {
         let load = command.load();
         Self {
             bench: command.name(),

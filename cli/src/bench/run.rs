@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::follow::{self, Follower};
 use super::load::{self, Pace, Until};
-use super::options::{BenchCommand, LoadOptions};
+use super::options::{LoadOptions, StackBench};
 use super::over_tcp::OverTcp;
 use super::pause::{self, Paused};
 use super::phone::{Encoders, Phone};
@@ -39,8 +39,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(20);
 /// A projector that folds nothing for so long is waited for no longer.
 const STUCK_AFTER: Duration = Duration::from_mins(1);
 
-/// Runs a bench against the stack that runs here and prints its report. Ctrl-C ends it in good order.
-pub async fn run(command: BenchCommand) -> Result<()> {
+/// Runs a bench against the stack that runs here.
+pub(super) async fn run(command: StackBench) -> Result<()> {
     let stack = StackFile::find()?;
     let stop = shutdown::on_signal()?;
     let load = command.load().clone();
@@ -66,9 +66,9 @@ async fn unless(stop: &CancellationToken, measured: impl Future<Output = Result<
     stop.run_until_cancelled(measured).await.context("stopped before there was anything to report")?
 }
 
-async fn measure(command: &BenchCommand, stack: &StackFile, sources: &Sources) -> Result<Report> {
+async fn measure(command: &StackBench, stack: &StackFile, sources: &Sources) -> Result<Report> {
     let load = command.load();
-    let only_pulls = matches!(command, BenchCommand::Pull(_));
+    let only_pulls = matches!(command, StackBench::Pull(_));
     ensure!(
         only_pulls || load.space_count() <= load.devices,
         "there are more spaces than devices, so that nobody would push to some: raise --devices"
@@ -78,10 +78,10 @@ async fn measure(command: &BenchCommand, stack: &StackFile, sources: &Sources) -
     bench.target.replicas("projector").for_each(pause::wake);
     let mut report = Report::new(command);
     match command {
-        BenchCommand::Push(options) => bench.push(options.pause_projector, &mut report).await?,
-        BenchCommand::Pull(_) => bench.pull(&mut report).await?,
-        BenchCommand::Project(_) => bench.project(&mut report).await?,
-        BenchCommand::Mixed(_) => bench.mixed(&mut report).await?,
+        StackBench::Push(options) => bench.push(options.pause_projector, &mut report).await?,
+        StackBench::Pull(_) => bench.pull(&mut report).await?,
+        StackBench::Project(_) => bench.project(&mut report).await?,
+        StackBench::Mixed(_) => bench.mixed(&mut report).await?,
     }
     Ok(report)
 }

@@ -30,6 +30,8 @@ pub(super) struct Recorder {
     sequence: u64,
     now_ms: i64,
     entity: String,
+    /// Events of each workout.
+    events: u32,
     /// Events of the present workout.
     recorded: u32,
     started_ms: i64,
@@ -39,12 +41,18 @@ pub(super) struct Recorder {
 impl Recorder {
     /// The same seed, the same events.
     pub(super) fn new(seed: u64) -> Self {
+        Self::of_workouts(seed, EVENTS)
+    }
+
+    /// A recorder of workouts of so many events.
+    pub(super) fn of_workouts(seed: u64, events: u32) -> Self {
         let rng = Rng::with_seed(seed);
         Self {
             rng,
             sequence: 0,
             now_ms: START_MS,
             entity: String::new(),
+            events,
             recorded: 0,
             started_ms: 0,
             distance_cm: 0,
@@ -84,7 +92,7 @@ impl Recorder {
             _ => self.track_point(lines),
         }
         lines.extend_from_slice(b"}\n");
-        if self.recorded == EVENTS {
+        if self.recorded == self.events {
             self.recorded = 0;
         }
         id
@@ -99,7 +107,7 @@ impl Recorder {
     fn event_type(&self) -> &'static str {
         match self.recorded {
             1 => "WORKOUT_CREATED",
-            EVENTS => "WORKOUT_COMPLETED",
+            nth if nth == self.events => "WORKOUT_COMPLETED",
             nth if nth.is_multiple_of(LAP_EVERY) => "LAP_RECORDED",
             nth if nth.is_multiple_of(DURATION_EVERY) => "WORKOUT_DURATION_UPDATED",
             _ => "TRACK_POINT_RECORDED",

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::io::Write as _;
 
 use owo_colors::Style;
+use tidelog_client::inspect::printable;
 use tidelog_events::id::SpaceId;
 
 use super::pull::CommittedEvent;
@@ -50,15 +51,6 @@ fn device_style(device: &str) -> Style {
     let sum = device.bytes().fold(0_usize, |sum, byte| sum.wrapping_mul(31).wrapping_add(usize::from(byte)));
     let style = Style::new();
     [style.cyan(), style.green(), style.magenta(), style.yellow(), style.blue(), style.red()][sum % 6]
-}
-
-/// What devices wrote must not steer the reader's terminal.
-fn printable(text: &str) -> String {
-    let mut shown = String::with_capacity(text.len());
-    for character in text.chars() {
-        if character.is_control() { shown.extend(character.escape_unicode()) } else { shown.push(character) }
-    }
-    shown
 }
 
 #[cfg(test)]

@@ -2,11 +2,15 @@
 
 use std::time::Duration;
 
+use anyhow::Result;
 use owo_colors::Style;
 use tidelog_runtime::clock::utc_now;
 
 use crate::stack_file::StackFile;
 use crate::terminal::{shows_colours, styled};
+use crate::token::Claims;
+
+const TOKEN_HOURS: u64 = 24;
 
 /// Prints it.
 pub(super) fn print(stack: &StackFile, took: Duration) {
@@ -27,6 +31,22 @@ pub(super) fn print(stack: &StackFile, took: Duration) {
     println!(
         "\nCtrl-C stops everything. The data stays for the next time; `make up FRESH=1` starts empty.\n"
     );
+}
+
+/// Prints how to look at the phones that are in use.
+pub(super) fn print_phones(stack: &StackFile) -> Result<()> {
+    let heading = |text: &str| styled(text, Style::new().bold(), shows_colours());
+    let program = std::env::args().next().unwrap_or_else(|| "tidelog".to_owned());
+    let token = Claims::new("ann", TOKEN_HOURS).sign(&stack.jwt_secret)?;
+    println!("\n{}", heading("What ann's first phone has recorded, and what of it is synced"));
+    println!("  {program} device inspect .tidelog/phones/ann-1.sqlite --follow");
+    println!("{}\n  {program} tail --space ann", heading("What the log has of all her phones"));
+    println!("{}", heading("What it amounts to"));
+    println!(
+        "  curl -sS {}/v1/spaces/me/entities/workout -H 'Authorization: Bearer {token}'\n",
+        stack.gateway_url
+    );
+    Ok(())
 }
 
 fn push_command(stack: &StackFile) -> String {

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
+use super::phones;
 use crate::local::{end_leftover, root};
 use crate::stack_file::{self, StackFile};
 use crate::terminal::say;
@@ -69,7 +70,7 @@ impl Folder {
     }
 
     fn empty(&self) -> Result<()> {
-        for name in ["nats", "postgres", "logs"] {
+        for name in ["nats", "postgres", "logs", phones::FOLDER] {
             let inner = self.path.join(name);
             if inner.exists() {
                 fs::remove_dir_all(&inner).with_context(|| format!("cannot empty {}", inner.display()))?;

@@ -5,6 +5,7 @@ mod banner;
 mod child;
 mod folder;
 mod kept;
+mod phones;
 mod service;
 mod stack;
 mod supervise;
@@ -17,8 +18,10 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::local::Given;
-use crate::terminal::say;
+use crate::stack_file::StackFile;
+use crate::terminal::{say, warn};
 use folder::Folder;
+use phones::Phones;
 pub(crate) use service::{Service, program};
 use stack::{Replicas, Stack};
 
@@ -37,6 +40,9 @@ pub struct UpOptions {
     /// How many replicas of the projector
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=16))]
     projectors: u16,
+    /// How many simulated phones record workouts and sync, two of each user: something to look at
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u16).range(0..=phones::MOST))]
+    phones: u16,
 }
 
 /// Runs the stack until Ctrl-C or SIGTERM.
@@ -58,10 +64,27 @@ pub async fn run(options: UpOptions) -> Result<()> {
     stack.file.write(&folder.stack_file())?;
     banner::print(&stack.file, started.elapsed());
     let children = std::mem::take(&mut stack.children);
+    let phones = start_phones(options.phones, &folder, &stack.file, &stop).await;
     supervise::run(children, stack.file, &folder.stack_file(), &stop).await?;
+    phones.stopped().await;
     folder.forget_stack();
     say("tidelog", "stopped");
     Ok(())
+}
+
+/// Without its phones a stack is as good.
+async fn start_phones(count: u16, folder: &Folder, stack: &StackFile, stop: &CancellationToken) -> Phones {
+    if count == 0 {
+        return Phones::default();
+    }
+    let started = Phones::start(count, folder.path(), stack, stop).await;
+    match started.and_then(|phones| banner::print_phones(stack).map(|()| phones)) {
+        Ok(phones) => phones,
+        Err(error) => {
+            warn("phones", &format!("none is in use: {error:#}"));
+            Phones::default()
+        }
+    }
 }
 
 /// Signals closer together than this are one: a terminal and `make` may both send theirs.

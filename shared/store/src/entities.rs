@@ -77,6 +77,21 @@ pub async fn lines(
     rows.iter().map(stored).collect()
 }
 
+/// The lines of all entities of a generation, invisible ones too, by type and id.
+pub async fn all_lines(
+    connection: &mut PgConnection,
+    space: &SpaceId,
+    generation: i32,
+) -> sqlx::Result<Vec<String>> {
+    sqlx::query_scalar(
+        "SELECT clocks FROM entities WHERE space_id = $1 AND generation = $2 ORDER BY entity_type, entity_id",
+    )
+    .bind(space.as_str())
+    .bind(generation)
+    .fetch_all(connection)
+    .await
+}
+
 /// Entities to write, column by column.
 #[derive(Debug, Default)]
 pub struct EntityColumns<'a> {

@@ -77,13 +77,15 @@ pub fn paths(folder: &str) -> Vec<String> {
     paths
 }
 
+/// Folders in the root that hold a package and no service.
+const OTHERS: [&str; 4] = ["cli", "tests", "client", "simulation"];
+
 /// The folders of the services: what stands in the root and is neither the command line, nor the tests, nor the
-/// device SDK.
+/// device SDK, nor the simulation of devices.
 pub fn services() -> Vec<String> {
     let folders = packages().iter().map(|package| package.folder.clone());
-    let services: Vec<String> = folders
-        .filter(|folder| !folder.contains('/') && !["cli", "tests", "client"].contains(&folder.as_str()))
-        .collect();
+    let services: Vec<String> =
+        folders.filter(|folder| !folder.contains('/') && !OTHERS.contains(&folder.as_str())).collect();
     assert!(services.len() >= 2, "{services:?}");
     services
 }

@@ -1,4 +1,6 @@
-//! `tidelog schema check`: whether a schema file may follow another one.
+//! `tidelog schema`: whether a schema file may follow another one, and an app's types made from it.
+
+mod types;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -16,11 +18,19 @@ pub enum SchemaCommand {
         /// The one to come
         new: PathBuf,
     },
+    /// Generates types for an app: a struct for each entity type, and one for each event type
+    Types(types::TypesOptions),
 }
 
-/// Runs the command. Fails if the schemas do not go together.
+/// Runs the command. A check fails if the schemas do not go together.
 pub fn run(command: &SchemaCommand) -> Result<()> {
-    let SchemaCommand::Check { old: old_file, new: new_file } = command;
+    match command {
+        SchemaCommand::Check { old, new } => check(old, new),
+        SchemaCommand::Types(options) => types::run(options),
+    }
+}
+
+fn check(old_file: &Path, new_file: &Path) -> Result<()> {
     let (old, new) = (read(old_file)?, read(new_file)?);
     let breakages = compatibility::check(&old, &new);
     if breakages.is_empty() {

@@ -1,0 +1,145 @@
+//! `tidelog simulate`: phones to which everything happens, against the stack that runs here or a server in this
+//! process; at the end a plain model says whether anything was lost, came twice, or diverged.
+
+mod cut;
+mod kill;
+mod look;
+mod options;
+mod report;
+mod simulated_time;
+mod stack;
+mod waiting;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use futures_util::stream::{self, StreamExt, TryStreamExt};
+use tidelog_runtime::clock::utc_now;
+use tidelog_runtime::shutdown;
+use tidelog_simulation::in_memory;
+use tidelog_simulation::plan::{Options, Plan};
+use tidelog_simulation::schemas::Schemas;
+use tidelog_simulation::{Scene, SeedReport, SimulationError, UserOutcome, run_user};
+use tokio::task::spawn_blocking;
+use tokio::time::Instant;
+
+use crate::stack_file::StackFile;
+pub use options::SimulateOptions;
+use report::{Printer, TimedSeed};
+use stack::Stack;
+
+/// Users of a stack whose phones sync at the same time.
+const USERS_AT_ONCE: usize = 8;
+
+/// What the last syncs take of simulated time, at most. That runs ahead of the stack's own, which must not be behind it
+/// then: the gateway would find stamps of the present in the future.
+const SYNCED_WITHIN_MS: i64 = 3_600_000;
+
+/// Simulates. Fails if something is wrong at the end.
+pub async fn run(options: SimulateOptions) -> Result<()> {
+    let schemas = Arc::new(Schemas::fitness()?);
+    let arena = if options.in_process {
+        Arena { schemas, stack: None, run: String::new() }
+    } else {
+        let file = StackFile::find()?;
+        let stack = Arc::new(Stack::new(&file, &schemas.server)?);
+        Arena { schemas, stack: Some((file.gateway_url, stack)), run: format!("{:08x}", fastrand::u32(..)) }
+    };
+    let mut printer = Printer::new(&options, arena.address());
+    let stop = shutdown::on_signal()?;
+    let killing = match options.kill {
+        None => None,
+        Some(seconds) => {
+            let every = Duration::try_from_secs_f64(seconds).ok().filter(|every| !every.is_zero());
+            let every = every.context("--kill needs a number of seconds")?;
+            Some(tokio::spawn(kill::now_and_then(every, stop.clone())))
+        }
+    };
+    let seeds = stream::iter(options.seed.0.clone()).map(|seed| arena.seed(options.of_seed(seed)));
+    let mut seeds = seeds.buffered(arena.seeds_at_once());
+    let simulated = stop.run_until_cancelled(async {
+        while let Some(seed) = seeds.try_next().await? {
+            printer.seed(seed)?;
+        }
+        anyhow::Ok(())
+    });
+    let simulated = simulated.await;
+    stop.cancel();
+    let kills = match killing {
+        Some(killing) => killing.await?,
+        None => BTreeMap::new(),
+    };
+    simulated.context("stopped before everything was simulated")??;
+    printer.finish(&kills)
+}
+
+/// Where seeds are carried out.
+struct Arena {
+    schemas: Arc<Schemas>,
+    /// A running stack and its address; none where each seed has a server of its own in this process.
+    stack: Option<(String, Arc<Stack>)>,
+    /// Makes the ids of this run others than those of every other run on the stack.
+    run: String,
+}
+
+impl Arena {
+    fn address(&self) -> &str {
+        self.stack.as_ref().map_or("a server in this process", |(address, _)| address)
+    }
+
+    /// A stack has its hands full with one; in this process each thread has one.
+    fn seeds_at_once(&self) -> usize {
+        match self.stack {
+            Some(_) => 1,
+            None => std::thread::available_parallelism().map_or(1, usize::from),
+        }
+    }
+
+    async fn seed(&self, options: Options) -> Result<TimedSeed> {
+        let (seed, started) = (options.seed, Instant::now());
+        let report = match &self.stack {
+            Some((_, stack)) => self.on_stack(options, stack).await,
+            None => self.in_process(options).await,
+        };
+        let report = report.with_context(|| format!("seed {seed} could not be carried out"))?;
+        Ok(TimedSeed { report, seconds: started.elapsed().as_secs_f64() })
+    }
+
+    async fn in_process(&self, options: Options) -> Result<SeedReport> {
+        let schemas = Arc::clone(&self.schemas);
+        Ok(spawn_blocking(move || in_memory::simulate(options, &schemas)).await??)
+    }
+
+    async fn on_stack(&self, options: Options, stack: &Arc<Stack>) -> Result<SeedReport> {
+        let plan = Arc::new(Plan::of(&options));
+        let prefix: Arc<str> = format!("sim-{}-{}-", self.run, options.seed).into();
+        let end_ms = utc_now().0 - SYNCED_WITHIN_MS;
+        let users = stream::iter(0..plan.users.len()).map(|user| {
+            let (plan, prefix) = (Arc::clone(&plan), Arc::clone(&prefix));
+            let (schemas, stack) = (Arc::clone(&self.schemas), Arc::clone(stack));
+            spawn_blocking(move || one_user(&plan, user, &stack, &schemas, &prefix, end_ms))
+        });
+        let mut users = users.buffered(USERS_AT_ONCE);
+        let mut report = SeedReport::new(options);
+        while let Some(outcome) = users.next().await {
+            report.add(outcome??);
+        }
+        Ok(report)
+    }
+}
+
+fn one_user(
+    plan: &Plan,
+    user: usize,
+    stack: &Stack,
+    schemas: &Schemas,
+    prefix: &str,
+    end_ms: i64,
+) -> Result<UserOutcome, SimulationError> {
+    let folder = in_memory::phones_folder()?;
+    // The log of a stack is too far away to look at it after every step.
+    let scene = Scene { schemas, prefix, end_ms, folder: folder.path(), looks_always: false };
+    run_user(&plan.users[user], stack, &scene)
+}

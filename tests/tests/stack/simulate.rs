@@ -1,0 +1,38 @@
+//! Simulated phones against a real stack: everything converges, whatever they do, and whoever is killed meanwhile.
+
+use serde_json::Value;
+
+use super::harness::{SOON, Stack};
+
+/// Runs `tidelog simulate` and returns its objects, one a seed.
+async fn simulate(stack: &Stack, arguments: &[&str]) -> Vec<Value> {
+    let mut all = vec!["simulate", "--json"];
+    all.extend(arguments);
+    let output = stack.tidelog(&all).await;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn simulated_phones_converge_on_a_real_stack_and_seeds_can_be_repeated() {
+    let stack = Stack::start(&[]).await;
+    let first = simulate(&stack, &["--seed", "1..2"]).await;
+    assert_eq!(first.len(), 2);
+    for seed in &first {
+        assert!(seed["counts"]["faults"].as_object().unwrap().len() >= 10, "{seed}");
+        assert_eq!((&seed["lost"], &seed["twice"], &seed["divergent"]), (&0.into(), &0.into(), &0.into()));
+    }
+    let again = simulate(&stack, &["--seed", "1..2"]).await;
+    for (one, other) in first.iter().zip(&again) {
+        assert_eq!(one["options"], other["options"]);
+        assert_eq!(one["counts"]["phones"], other["counts"]["phones"]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn simulated_phones_converge_while_servers_are_killed() {
+    let stack = Stack::start_in(tempfile::tempdir().unwrap(), &[], &SOON).await;
+    let seeds = simulate(&stack, &["--users", "8", "--events", "800", "--kill", "2"]).await;
+    assert_eq!(seeds[0]["counts"]["faults"]["killed"].as_u64().map(|killed| killed > 0), Some(true));
+}

@@ -40,11 +40,11 @@ pub struct InspectOptions {
 pub async fn run(command: DeviceCommand) -> Result<()> {
     let DeviceCommand::Inspect(options) = command;
     let stop = shutdown::on_signal()?;
-    let mut inspector = Inspector::new(&options.file, options.space.clone());
+    let mut follow = Inspector::new(&options.file, options.space.clone()).follow(LOOK_EVERY);
     let mut introduced = options.json;
     let mut has_caught_up = false;
-    loop {
-        let look = inspector.look()?;
+    while let Some(look) = stop.run_until_cancelled(follow.next()).await {
+        let look = look?;
         let mut text = String::new();
         if !std::mem::replace(&mut introduced, true) {
             writeln!(text, "the store of {}, app {}", look.bound.user, look.bound.app)?;
@@ -60,12 +60,10 @@ pub async fn run(command: DeviceCommand) -> Result<()> {
             // Nobody reads any more.
             return Ok(());
         }
-        if look.complete {
-            has_caught_up = true;
-            let pause = tokio::time::sleep(LOOK_EVERY);
-            if !options.follow || stop.run_until_cancelled(pause).await.is_none() {
-                return Ok(());
-            }
+        has_caught_up |= look.complete;
+        if has_caught_up && !options.follow {
+            return Ok(());
         }
     }
+    Ok(())
 }

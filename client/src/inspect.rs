@@ -1,16 +1,19 @@
 //! Looking into a device's store from outside, as a person wants to see it: what was recorded and what became of it,
 //! and where the clock, the cursor and the queue stand. Nothing is written, and the app may have the store open.
 
+mod follow;
 mod text;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde::Serialize;
 use tidelog_events::id::SpaceId;
 
 pub use crate::store::{Bound, NextBatch, OpenError, QueueStanding, Standing};
 use crate::store::{OwnEvent, Reader, StoreError};
+pub use follow::Follow;
 pub use text::printable;
 
 const PORTION: usize = 1000;
@@ -51,6 +54,9 @@ pub enum InspectError {
     /// Reading failed.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The runtime that looks were taken on has ended.
+    #[error("the runtime has ended")]
+    Ended,
 }
 
 /// What a look has found.
@@ -97,6 +103,11 @@ impl Inspector {
     /// Looks at all spaces of a store, or at one.
     pub fn new(path: impl Into<PathBuf>, only: Option<SpaceId>) -> Self {
         Self { path: path.into(), only, portion: PORTION, seen: BTreeMap::new() }
+    }
+
+    /// What is new, as it comes, looked for `every` so long.
+    pub fn follow(self, every: Duration) -> Follow {
+        Follow::new(self, every)
     }
 
     /// What is new since the last look; with the first one, everything. Blocks for as long as the disk takes.

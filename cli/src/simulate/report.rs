@@ -60,6 +60,8 @@ impl Printer {
     pub(super) fn finish(&self, kills: &BTreeMap<String, u64>) -> Result<()> {
         if !self.is_json {
             print!("{}", self.table(kills));
+        } else if !kills.is_empty() {
+            eprintln!("killed: {}", serde_json::to_string(kills)?);
         }
         let Some(first) = self.summary.failed.first() else { return Ok(()) };
         let finding = first.failures.iter().find_map(|failure| failure.findings.first());

@@ -46,7 +46,7 @@ pub enum Notice {
         space: SpaceId,
         /// The id that both had.
         from: DeviceId,
-        /// The id that events are recorded under from now on.
+        /// The id that what is left of its events is sent under from now on.
         to: DeviceId,
         /// Events that have new numbers.
         renumbered: u64,

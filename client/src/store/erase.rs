@@ -18,10 +18,11 @@ impl EventStore {
             transaction.execute(statement, [row.row])?;
         }
         transaction.commit()?;
-        // What was erased must not be left in free pages, nor in the write-ahead log.
-        self.connection.execute_batch("VACUUM; PRAGMA wal_checkpoint(TRUNCATE);")?;
-        self.latest_sent.remove(space);
         self.changed.push(Changed::Notice(Notice::SpaceErased { space: space.clone() }));
+        // What was erased must not be left in free pages, nor in the write-ahead log.
+        if let Err(error) = self.connection.execute_batch("VACUUM; PRAGMA wal_checkpoint(TRUNCATE);") {
+            tracing::warn!(%space, %error, "an erased space may still lie in unused pages of the store's file");
+        }
         Ok(Taken::Erased)
     }
 }

@@ -29,24 +29,20 @@ pub struct OwnRange {
 }
 
 impl EventStore {
-    /// Settles what the server has of a forked device's pending events, through sequence `asked_through`, and gives the
-    /// rest a device id and numbers of its own; all in one transaction. `false`: there are pending events behind what
-    /// was asked, and nothing was done.
+    /// Settles what the server has of a forked device's pending events, and gives the rest a device id and numbers of its
+    /// own, all in one transaction. What was recorded while the server was asked was never sent, and belongs to the
+    /// rest.
     pub(crate) fn settle_fork(
         &mut self,
         space: &SpaceId,
         device: &DeviceId,
-        asked_through: Sequence,
         known: &[DeviceEvent],
         at: UtcTime,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<(), StoreError> {
         let transaction = begin(&mut self.connection)?;
         let mut space = spaces::load(&transaction, space)?;
-        let Some(mut queue) = queues::of_device(&transaction, space.row, device)? else { return Ok(true) };
-        let Some(told) = queue.forked.take() else { return Ok(true) };
-        if own_range(&transaction, &queue)?.is_some_and(|range| range.to > asked_through) {
-            return Ok(false);
-        }
+        let Some(mut queue) = queues::of_device(&transaction, space.row, device)? else { return Ok(()) };
+        let Some(told) = queue.forked.take() else { return Ok(()) };
         let mut touched = Touched::new();
         let mut notices = Vec::new();
         for event in known {
@@ -55,15 +51,16 @@ impl EventStore {
         let to = next_device(&transaction, &space, &queue, &mut self.random)?;
         let renumbered = renumber(&transaction, &mut space, &mut queue, &to, &mut touched)?;
         queue.confirmed = told;
-        queue.confirmed_epoch = space.epoch;
         queues::save(&transaction, &queue)?;
         spaces::save(&transaction, &space)?;
         overlay::refold(&transaction, &self.schema, space.row, &touched)?;
         transaction.commit()?;
-        notices.push(Notice::Forked { space: space.id.clone(), from: device.clone(), to, renumbered });
+        if let Some(renumbered) = renumbered {
+            notices.push(Notice::Forked { space: space.id.clone(), from: device.clone(), to, renumbered });
+        }
         self.changed.push(Changed::Space { space: space.id });
         self.changed.extend(notices.into_iter().map(Changed::Notice));
-        Ok(true)
+        Ok(())
     }
 }
 
@@ -102,7 +99,7 @@ fn settle(
     let key = connection
         .prepare_cached(
             "UPDATE events SET state = 1, settled_at_ms = ?4, overlay = overlay AND NOT ?5, \
-             line = coalesce(logged, line) \
+             line = coalesce(logged, line), stamp = coalesce(logged_stamp, stamp) \
              WHERE queue = ?1 AND sequence = ?2 AND event_id = ?3 AND state = 0 \
              RETURNING entity_type, entity_id",
         )?
@@ -141,21 +138,21 @@ fn next_device(
 }
 
 /// Moves what is pending to a new queue, numbered from 1. If this was the queue of what is recorded from now on, that
-/// moves too. What stays behind ends before the first that moved.
+/// moves too. Returns how many moved, or nothing where nothing had to.
 fn renumber(
     connection: &Connection,
     space: &mut Space,
     from: &mut Queue,
     to: &DeviceId,
     touched: &mut Touched,
-) -> Result<u64, StoreError> {
+) -> Result<Option<u64>, StoreError> {
     let rest = pending(connection, from)?;
     let is_recording = space.recording_queue == from.row;
     if rest.is_empty() && !is_recording {
-        return Ok(0);
+        return Ok(None);
     }
     let queue = queues::insert(connection, space.row, to)?;
-    from.next = rest.first().map_or(from.next, |(first, ..)| *first);
+    let first_moved = rest.first().map(|(first, ..)| *first);
     let mut next = Sequence(1);
     for (sequence, line, key) in rest {
         connection
@@ -174,10 +171,13 @@ fn renumber(
     }
     connection
         .execute("UPDATE queues SET next_sequence = ?2 WHERE queue = ?1", params![queue, next.as_i64()])?;
+    if let Some(first) = first_moved {
+        from.next = queues::last(connection, from.row)?.map_or(first, |last| first.max(last.next()));
+    }
     if is_recording {
         space.recording_queue = queue;
     }
-    Ok(next.0 - 1)
+    Ok(Some(next.0 - 1))
 }
 
 fn pending(connection: &Connection, queue: &Queue) -> rusqlite::Result<Vec<(Sequence, String, EntityKey)>> {

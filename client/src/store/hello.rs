@@ -57,6 +57,7 @@ pub(super) fn hear(
         }
         Judgement::Forked => {
             queue.forked = Some(told);
+            queue.confirmed_epoch = space.epoch;
             if !held.same_epoch {
                 // What an earlier incarnation of the log had, this one may lack: all of it is asked for.
                 settle::resume(connection, queue.row, Sequence::ZERO, touched)?;

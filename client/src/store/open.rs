@@ -69,6 +69,9 @@ pub enum OpenError {
     /// The file is a database of something else.
     #[error("the file is no store of Tidelog")]
     NotAStore,
+    /// Something else reads the file just now, so that it cannot be set aside.
+    #[error("the store is open elsewhere: close it there, and try again")]
+    InUse,
     /// The file cannot be set aside.
     #[error("the store's file cannot be renamed: {0}")]
     Rename(#[source] io::Error),
@@ -131,8 +134,10 @@ pub fn bound_to(path: &Path) -> Result<Option<Bound>, OpenError> {
 pub fn set_aside(path: &Path) -> Result<PathBuf, OpenError> {
     // What lies in the write-ahead log moves into the file: so one rename is all, and no crash can part them.
     let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
-    connection.busy_timeout(BUSY_TIMEOUT)?;
-    connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
+    connection.busy_timeout(Duration::ZERO)?;
+    if connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))? {
+        return Err(OpenError::InUse);
+    }
     connection.close().map_err(|(_, error)| error)?;
     let beside = |number: u32| {
         let mut name = OsString::from(path);

@@ -1,7 +1,5 @@
 //! Pushing: which events make the next batch, and what the answer says of them.
 
-use std::ops::RangeInclusive;
-
 use rusqlite::{Connection, params};
 use serde::Serialize;
 use tidelog_events::admit::After;
@@ -101,15 +99,7 @@ impl EventStore {
         let told = told(&transaction, &queue, push, answer)?;
         let judgement = hello::hear(&transaction, &space, &mut queue, told, &mut touched)?;
         if judgement != Judgement::Forked && push.last <= queue.confirmed.sequence {
-            let range: RangeInclusive<Sequence> = push.first..=push.last;
-            settle::retire(
-                &transaction,
-                &queue,
-                *range.start(),
-                *range.end(),
-                answer.server_time,
-                &mut touched,
-            )?;
+            settle::retire(&transaction, &queue, push.first, push.last, answer.server_time, &mut touched)?;
         }
         queues::save(&transaction, &queue)?;
         overlay::refold(&transaction, &self.schema, space.row, &touched)?;

@@ -6,6 +6,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use tidelog_events::id::{DeviceId, Epoch, EventId, Sequence};
 
 use super::columns::{natural, parsed, uuid_or_null};
+use super::spaces;
 use crate::sync::Told;
 
 /// A row.
@@ -64,9 +65,10 @@ pub(super) fn of_space(connection: &Connection, space: i64) -> rusqlite::Result<
 }
 
 pub(super) fn insert(connection: &Connection, space: i64, device: &DeviceId) -> rusqlite::Result<i64> {
+    let covered = spaces::covered(connection, space, device)?;
     connection
-        .prepare_cached("INSERT INTO queues (space, device_id) VALUES (?1, ?2)")?
-        .execute(params![space, device.as_str()])?;
+        .prepare_cached("INSERT INTO queues (space, device_id, covered_sequence) VALUES (?1, ?2, ?3)")?
+        .execute(params![space, device.as_str(), covered.as_i64()])?;
     Ok(connection.last_insert_rowid())
 }
 
@@ -89,6 +91,27 @@ pub(super) fn save(connection: &Connection, queue: &Queue) -> rusqlite::Result<(
             queue.covered.as_i64(),
         ])?;
     Ok(())
+}
+
+/// The last of its events that is still here.
+pub(super) fn last(connection: &Connection, queue: i64) -> rusqlite::Result<Option<Sequence>> {
+    let last: Option<i64> = connection
+        .prepare_cached("SELECT max(sequence) FROM events WHERE queue = ?1")?
+        .query_row([queue], |row| row.get(0))?;
+    Ok(last.map(Sequence::from_i64))
+}
+
+/// Whether any of its events through that sequence is pending.
+pub(super) fn pending_through(
+    connection: &Connection,
+    queue: i64,
+    through: Sequence,
+) -> rusqlite::Result<bool> {
+    connection
+        .prepare_cached(
+            "SELECT EXISTS (SELECT 1 FROM events WHERE queue = ?1 AND sequence <= ?2 AND state = 0)",
+        )?
+        .query_row(params![queue, through.as_i64()], |row| row.get(0))
 }
 
 /// How many of its events are pending.

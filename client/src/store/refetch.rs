@@ -1,5 +1,7 @@
 //! Fetching the confirmed state anew: after the log was restored to an older state, or the schema or filter changed.
 
+use std::collections::BTreeMap;
+
 use rusqlite::{Connection, params};
 use tidelog_events::fold::EntityKey;
 use tidelog_events::id::{Position, Sequence};
@@ -7,7 +9,7 @@ use tidelog_events::id::{Position, Sequence};
 use super::columns::parsed;
 use super::settle::Touched;
 use super::spaces::Space;
-use super::{StoreError, entities, queues};
+use super::{StoreError, entities, queues, spaces};
 
 /// Forgets the confirmed state and puts everything of ours that was part of it back into the overlay: what the log
 /// still has of it leaves again with its echo. The first part of what replaces it comes in the same transaction.
@@ -26,7 +28,7 @@ pub(super) fn reset(
         touched.insert(key?);
     }
     connection.execute(
-        "UPDATE events SET position = NULL, logged = NULL, \
+        "UPDATE events SET position = NULL, logged = NULL, logged_stamp = NULL, \
          overlay = ?2 IS NULL OR entity_type IN (SELECT value FROM json_each(?2)) \
          WHERE space = ?1 AND state <> 2",
         params![space.row, space.filter.types_json()?],
@@ -35,6 +37,7 @@ pub(super) fn reset(
         queue.covered = Sequence::ZERO;
         queues::save(connection, &queue)?;
     }
+    spaces::note_snapshot(connection, space, &BTreeMap::new())?;
     space.cursor = Position::ZERO;
     space.refetch = false;
     Ok(())

@@ -8,6 +8,7 @@ use tidelog_events::code::Fault;
 use tidelog_events::fold::EntityKey;
 use tidelog_events::id::{EventId, Position, Sequence};
 use tidelog_events::protocol::UtcTime;
+use tidelog_events::stamp::Stamp;
 
 use super::columns::parsed;
 use super::queues::Queue;
@@ -28,7 +29,8 @@ pub(super) fn retire(
 ) -> rusqlite::Result<()> {
     connection
         .prepare_cached(
-            "UPDATE events SET state = 1, settled_at_ms = ?4, line = coalesce(logged, line) \
+            "UPDATE events SET state = 1, settled_at_ms = ?4, line = coalesce(logged, line), \
+             stamp = coalesce(logged_stamp, stamp) \
              WHERE queue = ?1 AND sequence BETWEEN ?2 AND ?3 AND state = 0",
         )?
         .execute(params![queue.row, first.as_i64(), last.as_i64(), at.0])?;
@@ -69,7 +71,8 @@ pub(super) fn reject(
     touched: &mut Touched,
 ) -> rusqlite::Result<bool> {
     let mut statement = connection.prepare_cached(
-        "UPDATE events SET state = 2, overlay = 0, code = ?4, detail = ?5, settled_at_ms = ?6 \
+        "UPDATE events SET state = 2, overlay = 0, code = ?4, detail = coalesce(nullif(?5, ''), detail), \
+         settled_at_ms = ?6 \
          WHERE queue = ?1 AND sequence = ?2 AND event_id = ?3 AND state <> 2 AND position IS NULL \
          RETURNING entity_type, entity_id",
     )?;
@@ -84,22 +87,31 @@ pub(super) fn reject(
     Ok(is_new)
 }
 
+/// An event as the log has it.
+#[derive(Clone, Copy)]
+pub(super) struct Logged<'a> {
+    pub(super) position: Position,
+    pub(super) line: &'a str,
+    pub(super) stamp: Stamp,
+}
+
 /// The log has the event, at this position, and so does the confirmed state: the log's bytes replace ours.
 pub(super) fn echo(
     connection: &Connection,
     queue: i64,
     (sequence, event_id): (Sequence, EventId),
-    position: Position,
-    line: &str,
+    logged: Logged<'_>,
     at: UtcTime,
     touched: &mut Touched,
 ) -> rusqlite::Result<()> {
     let mut statement = connection.prepare_cached(
-        "UPDATE events SET state = 1, overlay = 0, position = ?4, line = ?5, code = NULL, detail = NULL, \
-         settled_at_ms = coalesce(settled_at_ms, ?6) WHERE queue = ?1 AND sequence = ?2 AND event_id = ?3 \
+        "UPDATE events SET state = 1, overlay = 0, position = ?4, line = ?5, stamp = ?6, code = NULL, \
+         detail = NULL, settled_at_ms = coalesce(settled_at_ms, ?7) WHERE queue = ?1 AND sequence = ?2 AND event_id = ?3 \
          RETURNING entity_type, entity_id",
     )?;
-    let values = params![queue, sequence.as_i64(), event_id.to_string(), position.as_i64(), line, at.0];
+    let Logged { position, line, stamp } = logged;
+    let (event_id, stamp) = (event_id.to_string(), stamp.to_string());
+    let values = params![queue, sequence.as_i64(), event_id, position.as_i64(), line, stamp, at.0];
     let mut rows = statement.query(values)?;
     while let Some(row) = rows.next()? {
         touched.insert(EntityKey { entity_type: row.get(0)?, entity_id: parsed(row, 1)? });
@@ -113,15 +125,16 @@ pub(super) fn echo_of_twin(
     connection: &Connection,
     space: i64,
     event_id: EventId,
-    position: Position,
-    line: &str,
+    logged: Logged<'_>,
     touched: &mut Touched,
 ) -> rusqlite::Result<()> {
     let mut statement = connection.prepare_cached(
-        "UPDATE events SET overlay = 0, position = ?3, logged = ?4 \
+        "UPDATE events SET overlay = 0, position = ?3, logged = ?4, logged_stamp = ?5 \
          WHERE space = ?1 AND event_id = ?2 AND overlay = 1 RETURNING entity_type, entity_id",
     )?;
-    let mut rows = statement.query(params![space, event_id.to_string(), position.as_i64(), line])?;
+    let Logged { position, line, stamp } = logged;
+    let values = params![space, event_id.to_string(), position.as_i64(), line, stamp.to_string()];
+    let mut rows = statement.query(values)?;
     while let Some(row) = rows.next()? {
         touched.insert(EntityKey { entity_type: row.get(0)?, entity_id: parsed(row, 1)? });
     }
@@ -155,7 +168,8 @@ pub(super) fn resume(
     }
     connection
         .prepare_cached(
-            "UPDATE events SET state = 0, code = NULL, detail = NULL, settled_at_ms = NULL \
+            "UPDATE events SET state = 0, code = NULL, settled_at_ms = NULL, position = NULL, logged = NULL, \
+             logged_stamp = NULL, dismissed = 0 \
              WHERE queue = ?1 AND sequence > ?2 AND state <> 0",
         )?
         .execute(params![queue, through.as_i64()])?;

@@ -1,10 +1,10 @@
 //! The table `spaces`: where a space's log, clock and filter stand.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
-use tidelog_events::id::{DeviceId, Epoch, EventId, Position, SpaceId};
+use tidelog_events::id::{DeviceId, Epoch, EventId, Position, Sequence, SpaceId};
 use tidelog_events::protocol::UtcTime;
 use tidelog_events::stamp::Stamp;
 
@@ -145,6 +145,30 @@ pub(super) fn save(connection: &Connection, space: &Space) -> rusqlite::Result<(
     Ok(())
 }
 
+/// Notes whose events a snapshot has brought: no echo of them will come.
+pub(super) fn note_snapshot(
+    connection: &Connection,
+    space: &Space,
+    devices: &BTreeMap<DeviceId, Sequence>,
+) -> Result<(), StoreError> {
+    let devices = serde_json::to_string(devices).map_err(|error| StoreError::Damaged(error.to_string()))?;
+    connection
+        .prepare_cached("UPDATE spaces SET snapshot_devices = ?2 WHERE space = ?1")?
+        .execute(params![space.row, devices])?;
+    Ok(())
+}
+
+/// Through which sequence the confirmed state has the device's events from a snapshot.
+pub(super) fn covered(connection: &Connection, space: i64, device: &DeviceId) -> rusqlite::Result<Sequence> {
+    let covered: Option<i64> = connection
+        .prepare_cached(
+            "SELECT value FROM spaces, json_each(snapshot_devices) WHERE space = ?1 AND json_each.key = ?2",
+        )?
+        .query_row(params![space, device.as_str()], |row| row.get(0))
+        .optional()?;
+    Ok(covered.map(Sequence::from_i64).unwrap_or_default())
+}
+
 /// Makes the space, or changes its filter; without a filter, a space that is there stays as it is.
 pub(super) fn join(
     connection: &Connection,
@@ -200,7 +224,7 @@ pub(super) fn record_as(
 
 impl EventStore {
     /// Takes part in a space from now on, or changes what of it is synced: then the confirmed state is fetched anew,
-    /// and shown as it is until that comes.
+    /// and shown as it is until the first part of that comes.
     pub fn join(&mut self, space: &SpaceId, filter: &Filter) -> Result<(), StoreError> {
         let transaction = begin(&mut self.connection)?;
         if join(&transaction, space, Some(filter), &self.identity)? {

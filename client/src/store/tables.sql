@@ -21,12 +21,15 @@ CREATE TABLE spaces (
     cursor INTEGER NOT NULL DEFAULT 0,
     head INTEGER NOT NULL DEFAULT 0,
     epoch TEXT,
-    -- 1: the confirmed state is to be fetched anew, from the beginning; until that comes, it is shown as it is.
+    -- 1: the confirmed state is to be fetched anew, from the beginning; until the first part of that comes, it is shown
+    -- as it is.
     refetch INTEGER NOT NULL DEFAULT 0,
     -- The hybrid clock, and the greatest stamp that was received and is believable.
     clock TEXT NOT NULL,
     received TEXT NOT NULL,
     last_seen_event_id TEXT,
+    -- Which devices' events the confirmed state has from a snapshot, and through which sequence: a JSON object.
+    snapshot_devices TEXT NOT NULL DEFAULT '{}',
     -- Entity types that are synced, as a JSON array; NULL: all.
     types TEXT,
     recent_ms INTEGER,
@@ -66,8 +69,9 @@ CREATE TABLE events (
     entity_id TEXT NOT NULL,
     -- The event as it is sent; from its echo on, as the log has it.
     line TEXT NOT NULL,
-    -- The event as the log has it from another life of this device, under that one's number.
+    -- The event and its stamp as the log has them from another life of this device, under that one's number.
     logged TEXT,
+    logged_stamp TEXT,
     stamp TEXT NOT NULL,
     -- When it was recorded, by clocks that may lie, and the greatest stamp that had been received by then.
     wall_ms INTEGER NOT NULL,

@@ -28,8 +28,8 @@ pub(super) struct Control {
 struct State {
     scheduler: Scheduler,
     waiting: Vec<Waiter>,
-    /// When requests must have ended.
-    deadline_ms: Option<i64>,
+    /// When requests must have ended, by each who has said so.
+    deadlines_ms: Vec<i64>,
     syncing: bool,
     last_error: Option<SyncFailure>,
     /// Whether the task is no more.
@@ -43,6 +43,11 @@ impl State {
         Some(if self.waiting.is_empty() { due } else { self.scheduler.not_before_ms() })
     }
 
+    /// The first of the deadlines.
+    fn deadline_ms(&self) -> Option<i64> {
+        self.deadlines_ms.iter().min().copied()
+    }
+
     fn may_run(&self, now_ms: i64) -> Result<(), SyncFailure> {
         if self.ended {
             Err(SyncFailure::Closed)
@@ -50,7 +55,7 @@ impl State {
             Err(SyncFailure::Paused)
         } else if !self.scheduler.is_online() {
             Err(SyncFailure::Offline)
-        } else if self.deadline_ms.is_some_and(|deadline| deadline <= now_ms) {
+        } else if self.deadline_ms().is_some_and(|deadline| deadline <= now_ms) {
             Err(SyncFailure::OutOfTime)
         } else {
             Ok(())
@@ -70,7 +75,7 @@ impl Control {
         let state = State {
             scheduler,
             waiting: Vec::new(),
-            deadline_ms: None,
+            deadlines_ms: Vec::new(),
             syncing: false,
             last_error: None,
             ended: false,
@@ -90,7 +95,7 @@ impl Control {
         deadline_ms: Option<i64>,
     ) -> Result<oneshot::Receiver<Result<(), SyncFailure>>, SyncFailure> {
         let mut state = self.state();
-        state.deadline_ms = [state.deadline_ms, deadline_ms].into_iter().flatten().min();
+        state.deadlines_ms.extend(deadline_ms);
         state.may_run(now_ms)?;
         let left_ms = state.scheduler.not_before_ms().saturating_sub(now_ms);
         if left_ms > 0 {
@@ -103,9 +108,14 @@ impl Control {
         Ok(told)
     }
 
-    /// There is no deadline any more.
-    pub(super) fn clear_deadline(&self) {
-        self.state().deadline_ms = None;
+    /// That deadline holds no more.
+    pub(super) fn clear_deadline(&self, deadline_ms: i64) {
+        let mut state = self.state();
+        let found = state.deadlines_ms.iter().position(|deadline| *deadline == deadline_ms);
+        if let Some(found) = found {
+            state.deadlines_ms.swap_remove(found);
+        }
+        drop(state);
         self.wake.notify_one();
     }
 
@@ -161,7 +171,7 @@ impl Control {
 
     /// How long a request that is under way may still take; `None` for as long as it likes.
     pub(super) fn time_left(&self, now_ms: i64) -> Option<Duration> {
-        let left_ms = self.state().deadline_ms?.saturating_sub(now_ms);
+        let left_ms = self.state().deadline_ms()?.saturating_sub(now_ms);
         Some(Duration::from_millis(left_ms.max(0).unsigned_abs()))
     }
 

@@ -80,13 +80,16 @@ pub struct Cycle {
     patience: u32,
     /// The last request that was answered well: the same again leads nowhere.
     answered: Option<Step>,
-    /// What the server has of a forked device's events, as far as it was asked.
+    /// What the server has of a forked device's events, as far as it was asked, and how many it is asked for at once.
     asked: Asked,
+    ask_sequences: u64,
 }
 
 #[derive(Debug, Default)]
 struct Asked {
     device: Option<DeviceId>,
+    /// The last sequence that is asked for, and through which that was answered.
+    to: Sequence,
     through: Sequence,
     known: Vec<DeviceEvent>,
 }
@@ -120,6 +123,7 @@ impl Cycle {
             patience: PATIENCE,
             answered: None,
             asked: Asked::default(),
+            ask_sequences: ASKED_SEQUENCES,
         }
     }
 
@@ -156,7 +160,7 @@ impl Cycle {
     fn decide(&self, queues: &[QueueOutlook], recording: &DeviceId, behind: bool) -> Action {
         for queue in queues {
             if queue.forked {
-                let unasked = |range: &&OwnRange| !self.asks(&queue.device) || self.asked.through < range.to;
+                let unasked = |_: &&OwnRange| !self.asks(&queue.device) || self.asked.through < self.asked.to;
                 return match queue.to_ask.as_ref().filter(unasked) {
                     Some(range) => Action::Ask(range.clone()),
                     None => Action::SettleFork(queue.device.clone()),
@@ -178,18 +182,17 @@ impl Cycle {
 
     fn ask(&mut self, range: OwnRange) -> Request {
         if !self.asks(&range.device) {
-            self.asked = Asked { device: Some(range.device.clone()), ..Asked::default() };
+            self.asked = Asked { device: Some(range.device.clone()), to: range.to, ..Asked::default() };
         }
         let from = range.from.max(self.asked.through.next());
-        let to = range.to.min(Sequence(from.0 + ASKED_SEQUENCES - 1));
+        let to = self.asked.to.min(Sequence(from.0 + self.ask_sequences - 1));
         Request::OwnEvents(OwnEventsRequest { space: self.space.clone(), device: range.device, from, to })
     }
 
     fn settle_fork(&mut self, store: &mut EventStore, device: &DeviceId) -> Result<(), StoreError> {
         let asked = if self.asks(device) { std::mem::take(&mut self.asked) } else { Asked::default() };
         let at = self.server_time.unwrap_or(UtcTime(0));
-        store.settle_fork(&self.space, device, asked.through, &asked.known, at)?;
-        Ok(())
+        store.settle_fork(&self.space, device, &asked.known, at)
     }
 
     /// Takes in what was answered to the request that [`Self::next`] named. `sent` is the moment just before it left,
@@ -224,6 +227,13 @@ impl Cycle {
             (Taken::Erased, ..) => Progress::Erased,
             (Taken::Refused, Request::Push(push), Answer::Refused(refused)) if too_large(refused) => {
                 self.shrink(store, push, refused)?
+            }
+            (Taken::Refused, Request::OwnEvents(asked), Answer::Refused(refused))
+                if refused.code == Some(Refusal::RequestInvalid) && asked.from < asked.to =>
+            {
+                // The operator may allow fewer at once.
+                self.ask_sequences = (asked.to.0 + 1 - asked.from.0) / 2;
+                self.wait("the server does not say what it has of a forked device's events")
             }
             (Taken::Refused, _, Answer::Refused(refused)) if refused.code == Some(Refusal::Unauthorized) => {
                 Progress::NeedsToken

@@ -93,7 +93,7 @@ impl Syncer {
         let controls = self.controls().await;
         // The spaces sync side by side.
         let asked: Vec<_> = controls.iter().map(|control| control.ask(self.now_ms(), deadline_ms)).collect();
-        let _deadline = deadline_ms.map(|_| Deadline(&controls));
+        let _deadline = deadline_ms.map(|at_ms| Deadline { controls: &controls, at_ms });
         let mut spaces = Vec::new();
         for (control, asked) in controls.iter().zip(asked) {
             let outcome = match asked {
@@ -201,10 +201,13 @@ impl Drop for Syncer {
 }
 
 /// Takes a deadline away, however its attempt ends.
-struct Deadline<'a>(&'a [Arc<Control>]);
+struct Deadline<'a> {
+    controls: &'a [Arc<Control>],
+    at_ms: i64,
+}
 
 impl Drop for Deadline<'_> {
     fn drop(&mut self) {
-        self.0.iter().for_each(|control| control.clear_deadline());
+        self.controls.iter().for_each(|control| control.clear_deadline(self.at_ms));
     }
 }

@@ -67,6 +67,12 @@ impl Pulled {
         self
     }
 
+    /// There are more quarantined events than those.
+    pub fn more_quarantined(mut self) -> Self {
+        self.hello.device.get_or_insert_default().more_quarantined = true;
+        self
+    }
+
     /// A segment: one batch of a device.
     pub fn segment(mut self, first: u64, device: &str, events: &[String]) -> Self {
         let device_id = DeviceId::new(device).unwrap();

@@ -2,7 +2,8 @@
 
 use serde_json::json;
 use tidelog_client::sync::{Cycle, CycleOptions, Progress};
-use tidelog_client::transport::{Answer, Request};
+use tidelog_client::transport::{Answer, Refused, Request};
+use tidelog_events::code::Refusal;
 use tidelog_events::id::{EventId, Position, Sequence};
 use tidelog_events::protocol::DeviceEvent;
 use uuid::Uuid;
@@ -67,6 +68,43 @@ fn a_fork_settles_what_the_server_has_and_renumbers_the_rest() {
     assert_eq!(device.fields("workout", "w-1"), shown);
     let recorded = device.record("LAP_RECORDED", "w-1", json!({"laps": 1}));
     assert_eq!((&recorded.device_id, recorded.device_sequence), (&pull.device, Sequence(3)));
+}
+
+#[test]
+fn what_is_recorded_while_the_server_is_asked_moves_too() {
+    let mut device = Device::new("phone-1");
+    device.record_laps(4);
+    let (mut cycle, asked) = forked(&mut device);
+    device.record("LAP_RECORDED", "w-1", json!({"laps": 1}));
+    answer(&mut cycle, &mut device, &asked, &Answer::OwnEvents(Vec::new()));
+    let hello = next(&mut cycle, &mut device);
+    assert!(matches!(&hello, Request::Pull(pull) if pull.device.as_str() != "phone-1"), "{hello:?}");
+    assert_eq!(device.pending(), [1, 2, 3, 4, 5]);
+}
+
+#[test]
+fn a_server_that_tells_of_fewer_events_at_once_is_asked_for_fewer() {
+    let mut device = Device::new("phone-1");
+    device.record_laps(4);
+    let (mut cycle, asked) = forked(&mut device);
+    let refused = Answer::Refused(Refused {
+        status: 400,
+        code: Some(Refusal::RequestInvalid),
+        detail: "more sequences than the limit".to_owned(),
+        expected: None,
+        server_time: None,
+        retry_after: None,
+    });
+    let mut request = asked;
+    let mut asked_for = Vec::new();
+    while let Request::OwnEvents(own) = &request {
+        let sequences = own.to.0 + 1 - own.from.0;
+        asked_for.push(sequences);
+        let answered = if sequences > 2 { refused.clone() } else { Answer::OwnEvents(Vec::new()) };
+        answer(&mut cycle, &mut device, &request, &answered);
+        request = next(&mut cycle, &mut device);
+    }
+    assert!(asked_for.ends_with(&[2, 2]), "{asked_for:?}");
 }
 
 #[test]

@@ -39,6 +39,23 @@ fn a_store_that_is_set_aside_keeps_everything() {
 }
 
 #[test]
+fn a_store_that_is_open_elsewhere_is_not_set_aside() {
+    let mut device = Device::new("phone-1");
+    device.record_laps(3);
+    let (file, pending) = (device.file(), device.pending());
+    let reader = rusqlite::Connection::open(&file).unwrap();
+    reader.execute_batch("BEGIN; SELECT count(*) FROM events;").unwrap();
+    device.record("LAP_RECORDED", "w-1", json!({"laps": 1}));
+    let (folder, now) = (device.folder, device.now);
+    drop(device.store);
+    assert!(matches!(set_aside(&file), Err(OpenError::InUse)));
+    drop(reader);
+    let store = EventStore::open(&file, options("ann", "phone-1")).unwrap();
+    let kept = Device { folder, store, now };
+    assert_eq!(kept.pending().len(), pending.len() + 1);
+}
+
+#[test]
 fn what_is_no_store_is_refused_and_stays_as_it_is() {
     let device = Device::new("phone-1");
     let foreign = device.folder.path().join("foreign.sqlite");

@@ -2,9 +2,10 @@
 
 use serde_json::json;
 use tidelog_client::store::{EventState, Filter, Notice, Taken};
-use tidelog_client::transport::{Answer, Request};
+use tidelog_client::transport::{Answer, PushRequest, Request};
 use tidelog_events::code::Fault;
-use tidelog_events::id::SpaceId;
+use tidelog_events::id::{DeviceId, Position, Sequence, SpaceId};
+use tidelog_events::protocol::{DeviceMark, EventReceipt, EventStatus, PushAnswer, UtcTime};
 
 use super::answers::{Pulled, event, lap};
 use super::device::{Device, NOON, ann, options};
@@ -82,6 +83,7 @@ fn where_the_log_differs_from_our_copy_the_log_wins() {
     let logged = lines(&device)[0].replace("2025-08-06T10:30:00.000Z-0000", "2025-08-06T10:29:00.000Z-0007");
     device.take_pull(&Pulled::noon().segment(1, "phone-1", std::slice::from_ref(&logged)).lines());
     assert_eq!(lines(&device), [logged]);
+    assert_eq!(device.events()[0].timestamp.to_string(), "2025-08-06T10:29:00.000Z-0007");
     assert_eq!(device.fields("workout", "w-1").unwrap()["createdAt"], "2025-08-06T10:29:00.000Z-0007");
 }
 
@@ -106,6 +108,51 @@ fn a_rejected_event_leaves_the_overlay_and_comes_back_when_it_is_released() {
     device.take_pull(&echo.lines());
     assert_eq!(device.events()[1].state, EventState::Synced);
     assert_eq!(device.fields("workout", "w-1").unwrap()["laps"], 2);
+}
+
+#[test]
+fn where_more_lies_in_quarantine_than_the_hello_lists_the_receipts_tell() {
+    let mut device = Device::new("phone-1");
+    device.record_laps(3);
+    let events = device.events();
+    let hello =
+        || Pulled::noon().mark(3, events[2].event_id).quarantined(3, events[2].event_id).more_quarantined();
+    device.take_pull(&hello().lines());
+    assert_eq!(device.pending(), [1, 2]);
+    // Which of them a snapshot holds is not known before that: it is left for later.
+    device.take_pull(&hello().snapshot(2, &[], &[("phone-1", 2)]).lines());
+    assert_eq!(device.store.space(&ann()).unwrap().cursor.0, 0);
+    assert_eq!(device.fields("workout", "w-1").unwrap()["laps"], 1);
+
+    let push = Request::Push(PushRequest {
+        space: ann(),
+        device: DeviceId::new("phone-1").unwrap(),
+        first: Sequence(1),
+        last: Sequence(2),
+        body: Vec::new(),
+    });
+    let receipt = EventReceipt {
+        device_sequence: Some(Sequence(2)),
+        event_id: events[1].event_id,
+        status: EventStatus::Quarantined,
+        code: Some(Fault::PayloadInvalid),
+        detail: Some("no".to_owned()),
+    };
+    let answer = Answer::Pushed(PushAnswer {
+        committed: true,
+        head: Some(Position(2)),
+        first: None,
+        last: None,
+        device: Some(DeviceMark { last_sequence: Sequence(3), last_event_id: events[2].event_id }),
+        server_time: UtcTime(NOON),
+        receipts: vec![receipt],
+    });
+    let now = device.now.clone();
+    device.store.take(&push, &answer, &now, &now).unwrap();
+    let states: Vec<_> = device.events().into_iter().map(|event| event.state).collect();
+    let rejected = |state: &EventState| matches!(state, EventState::Rejected { .. });
+    assert_eq!(states[0], EventState::Synced);
+    assert!(rejected(&states[1]) && rejected(&states[2]), "{states:?}");
 }
 
 #[test]
@@ -252,6 +299,9 @@ fn another_schema_fetches_the_state_anew_and_shows_the_old_one_until_then() {
     let mut device = device.reopen(newer);
     assert!(device.fields("workout", "w-1").is_some());
     assert!(device.store.space(&ann()).unwrap().refetching);
+    let answer = Pulled::noon().segment(1, "watch", std::slice::from_ref(&created)).lines();
+    assert_eq!(device.take_pull(&answer[..answer.len() - 9]), Taken::Torn);
+    assert!(device.fields("workout", "w-1").is_some(), "half an answer replaces nothing");
     device.take_pull(&Pulled::noon().segment(1, "watch", &[created]).lines());
     assert!(!device.store.space(&ann()).unwrap().refetching);
     assert_eq!(device.fields("workout", "w-1").unwrap()["name"], "run");

@@ -1,7 +1,10 @@
 //! Recording.
 
+use std::time::Duration;
+
 use serde_json::json;
 use tidelog_client::RecordError;
+use tidelog_client::inspect::{Inspector, Look, Sight};
 use tidelog_client::store::{Changed, EventState};
 use tidelog_events::code::Fault;
 
@@ -69,4 +72,23 @@ fn subscribers_are_told_what_changed() {
     let expected = Changed::Entity { space: ann(), entity_type: "workout".into(), entity_id: id("w-1") };
     assert_eq!(device.store.take_changes(), [expected]);
     assert_eq!(device.store.take_changes(), []);
+}
+
+#[tokio::test]
+async fn a_store_can_be_followed_while_the_app_records() {
+    let mut device = Device::new("phone-1");
+    device.record_laps(2);
+    let recorded = |look: Look| -> Vec<u64> {
+        let events = look.sights.into_iter().filter_map(|sight| match sight {
+            Sight::Event(seen) => Some(seen.event.device_sequence.0),
+            Sight::Space(_) => None,
+        });
+        events.collect()
+    };
+    let mut follow = Inspector::new(device.file(), None).follow(Duration::from_millis(1));
+    assert_eq!(recorded(follow.next().await.unwrap()), [1, 2]);
+    // Whoever stops waiting misses nothing.
+    assert!(tokio::time::timeout(Duration::from_millis(20), follow.next()).await.is_err());
+    device.record("LAP_RECORDED", "w-1", json!({"laps": 1}));
+    assert_eq!(recorded(follow.next().await.unwrap()), [3]);
 }

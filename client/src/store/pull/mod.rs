@@ -133,26 +133,40 @@ impl Pull<'_> {
         if self.space.epoch != self.hello.epoch || !same_filter || !continues {
             return Ok(true);
         }
-        if self.space.refetch {
-            refetch::reset(self.connection, &mut self.space, &mut self.touched)?;
-            self.has_overlay = settle::has_overlay(self.connection, self.space.row)?;
-            self.queues = queues::of_space(self.connection, self.space.row)?;
-            self.replaced = true;
-        }
         loop {
             match reader.next_item() {
-                Ok(None) => return Ok(true),
+                Ok(None) => break,
                 Ok(Some(PullItem::Hello(_))) | Err(_) => return Ok(false),
                 Ok(Some(PullItem::Snapshot(header, lines))) => {
                     let Some(entities) = self.undamaged(&header, &lines) else { return Ok(false) };
                     if !self.is_told_apart(&header)? {
                         return Ok(true);
                     }
+                    self.reset_if_stale()?;
                     self.snapshot(&header, entities)?;
                 }
-                Ok(Some(PullItem::Segment(header, events))) => self.segment(&header, &events)?,
+                Ok(Some(PullItem::Segment(header, events))) => {
+                    self.reset_if_stale()?;
+                    self.segment(&header, &events)?;
+                }
             }
         }
+        if self.hello.head == Position::ZERO {
+            self.reset_if_stale()?;
+        }
+        Ok(true)
+    }
+
+    /// What is fetched anew replaces the old state when its first part is there, not before.
+    fn reset_if_stale(&mut self) -> Result<(), StoreError> {
+        if !self.space.refetch {
+            return Ok(());
+        }
+        refetch::reset(self.connection, &mut self.space, &mut self.touched)?;
+        self.has_overlay = settle::has_overlay(self.connection, self.space.row)?;
+        self.queues = queues::of_space(self.connection, self.space.row)?;
+        self.replaced = true;
+        Ok(())
     }
 
     fn received(&mut self, stamp: Stamp) {
@@ -177,12 +191,13 @@ impl Pull<'_> {
         if !corrected.is_empty() || !self.believable.is(self.space.clock) {
             self.space.clock = restamp::greatest(self.connection, &self.space)?;
         }
-        self.space.clock = self.space.clock.max(self.space.received);
         self.touched.extend(corrected);
         Ok(())
     }
 
     fn finish(mut self) -> Result<(Space, Vec<Changed>), StoreError> {
+        // Whoever has seen an event writes later than it.
+        self.space.clock = self.space.clock.max(self.space.received);
         let pending: u64 = self
             .queues
             .iter()

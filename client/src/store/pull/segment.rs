@@ -10,7 +10,8 @@ use tidelog_events::stamp::Stamp;
 
 use super::Pull;
 use crate::defect::{Defect, is_planted};
-use crate::store::{StoreError, line, settle};
+use crate::store::settle::{self, Logged};
+use crate::store::{StoreError, line};
 
 impl Pull<'_> {
     pub(super) fn segment(
@@ -68,18 +69,19 @@ impl Pull<'_> {
         let Some(sequence) = event.device_sequence else { return Ok(None) };
         let identity = (sequence, event.event_id);
         let local = defective_copy(self.connection, queue, sequence, event.timestamp)?;
-        let kept = local.as_deref().unwrap_or(line);
-        let at = self.hello.server_time;
-        settle::echo(self.connection, queue, identity, position, kept, at, &mut self.touched)?;
+        let line = local.as_deref().unwrap_or(line);
+        let (logged, at) = (Logged { position, line, stamp: event.timestamp }, self.hello.server_time);
+        settle::echo(self.connection, queue, identity, logged, at, &mut self.touched)?;
         Ok(local)
     }
 
     /// An event of another device, which may be another life of this one.
     fn echo_of_twin(&mut self, position: Position, author: &UserId, line: &str) -> Result<(), StoreError> {
         if self.has_overlay && author == self.user {
-            let event_id = line::read(line)?.event_id;
+            let event = line::read(line)?;
+            let logged = Logged { position, line, stamp: event.timestamp };
             let space = self.space.row;
-            settle::echo_of_twin(self.connection, space, event_id, position, line, &mut self.touched)?;
+            settle::echo_of_twin(self.connection, space, event.event_id, logged, &mut self.touched)?;
         }
         Ok(())
     }

@@ -2,11 +2,10 @@
 
 use tidelog_events::fold::{Entity, EntityKey, LineDigest, StateHash};
 use tidelog_events::frame::SnapshotHeader;
-use tidelog_events::id::Sequence;
 use tidelog_events::stamp::Stamp;
 
 use super::Pull;
-use crate::store::{StoreError, entities, queues, settle};
+use crate::store::{StoreError, entities, queues, settle, spaces};
 
 /// An entity of a snapshot.
 pub(super) struct SnapshotEntity<'l> {
@@ -38,8 +37,8 @@ impl Pull<'_> {
     pub(super) fn is_told_apart(&self, header: &SnapshotHeader) -> rusqlite::Result<bool> {
         for queue in &self.queues {
             let held = header.devices.get(queue.device.as_ref()).copied().unwrap_or_default();
-            let compared = queue.forked.is_none() && held <= queue.confirmed.sequence;
-            if held > Sequence::ZERO && !compared && queues::pending(self.connection, queue.row)? > 0 {
+            let through = if queue.forked.is_some() { queue.next } else { held };
+            if queues::pending_through(self.connection, queue.row, through)? {
                 return Ok(false);
             }
         }
@@ -71,6 +70,7 @@ impl Pull<'_> {
                 settle::cover(self.connection, queue.row, *through, &mut self.touched)?;
             }
         }
+        spaces::note_snapshot(self.connection, &self.space, &header.devices)?;
         self.space.cursor = header.through;
         self.replaced = true;
         Ok(())

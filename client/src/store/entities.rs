@@ -113,9 +113,7 @@ pub(super) fn confirmed(
     space: i64,
     key: &EntityKey,
 ) -> Result<Entity, StoreError> {
-    let stored = load(connection, space, &key.entity_type, &key.entity_id)?;
-    let line = stored.and_then(|stored| stored.confirmed);
-    line.map_or(Ok(Entity::default()), |line| read_line(&line, schema))
+    part(connection, schema, space, key, |stored| stored.confirmed)
 }
 
 /// What this device adds to the entity.
@@ -125,9 +123,18 @@ pub(super) fn overlay(
     space: i64,
     key: &EntityKey,
 ) -> Result<Entity, StoreError> {
+    part(connection, schema, space, key, |stored| stored.overlay)
+}
+
+fn part(
+    connection: &Connection,
+    schema: &Schema,
+    space: i64,
+    key: &EntityKey,
+    line: impl Fn(StoredEntity) -> Option<String>,
+) -> Result<Entity, StoreError> {
     let stored = load(connection, space, &key.entity_type, &key.entity_id)?;
-    let line = stored.and_then(|stored| stored.overlay);
-    line.map_or(Ok(Entity::default()), |line| read_line(&line, schema))
+    stored.and_then(line).map_or(Ok(Entity::default()), |line| read_line(&line, schema))
 }
 
 pub(super) fn write_confirmed(

@@ -1,3 +1,5 @@
+//! What a plan is: drawn from the seed alone, ordered, and with everything in it.
+
 use std::collections::BTreeMap;
 
 use super::*;

@@ -34,7 +34,7 @@ async fn simulated_phones_converge_on_a_real_stack_and_seeds_can_be_repeated() {
 #[tokio::test(flavor = "multi_thread")]
 async fn simulated_phones_converge_while_servers_are_killed() {
     let stack = Stack::start_in(tempfile::tempdir().unwrap(), &[], &SOON).await;
-    let (seeds, beside) = simulate(&stack, &["--users", "12", "--events", "1200", "--kill", "0.7"]).await;
+    let (seeds, beside) = simulate(&stack, &["--users", "24", "--events", "2400", "--kill", "2"]).await;
     assert_eq!(
         (&seeds[0]["lost"], &seeds[0]["twice"], &seeds[0]["divergent"]),
         (&0.into(), &0.into(), &0.into())

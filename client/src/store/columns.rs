@@ -4,6 +4,7 @@ use std::str::FromStr;
 
 use rusqlite::types::Type;
 use rusqlite::{Row, RowIndex};
+use tidelog_events::fold::EntityKey;
 use uuid::Uuid;
 
 /// A column that holds the text of a `T`.
@@ -31,6 +32,11 @@ pub(super) fn uuid_or_null<T>(
     of: impl Fn(Uuid) -> T,
 ) -> rusqlite::Result<Option<T>> {
     Ok(parsed_or_null::<Uuid>(row, column)?.map(of))
+}
+
+/// The entity whose type is in column `first`, and its id in the next.
+pub(super) fn entity_key(row: &Row<'_>, first: usize) -> rusqlite::Result<EntityKey> {
+    Ok(EntityKey { entity_type: row.get(first)?, entity_id: parsed(row, first + 1)? })
 }
 
 /// A number that is never negative in a store.

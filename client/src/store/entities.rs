@@ -6,7 +6,7 @@ use tidelog_events::fold::{Entity, EntityKey, LineDigest, StateHash};
 use tidelog_events::id::{EntityId, SpaceId};
 use tidelog_events::schema::Schema;
 
-use super::columns::parsed;
+use super::columns::entity_key;
 use super::{EventStore, StoreError, spaces};
 
 /// A visible entity, as it is shown: what the log says, and what was recorded here since.
@@ -31,8 +31,7 @@ pub(super) struct StoredEntity {
 
 impl StoredEntity {
     fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
-        let key = EntityKey { entity_type: row.get(0)?, entity_id: parsed(row, 1)? };
-        Ok(Self { key, confirmed: row.get(2)?, overlay: row.get(3)? })
+        Ok(Self { key: entity_key(row, 0)?, confirmed: row.get(2)?, overlay: row.get(3)? })
     }
 
     /// What is shown of it, visible or not.

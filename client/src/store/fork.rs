@@ -7,7 +7,7 @@ use tidelog_events::id::{DeviceId, Sequence, SpaceId};
 use tidelog_events::protocol::{DeviceEvent, UtcTime};
 use uuid::Uuid;
 
-use super::columns::parsed;
+use super::columns::entity_key;
 use super::queues::Queue;
 use super::settle::{self, Touched};
 use super::spaces::Space;
@@ -96,18 +96,14 @@ fn settle(
     }
     // Through the cursor, the confirmed state has every event of the log: no echo will come.
     let confirmed = event.position.is_some_and(|position| position <= space.cursor) && !space.refetch;
-    let key = connection
-        .prepare_cached(
-            "UPDATE events SET state = 1, settled_at_ms = ?4, overlay = overlay AND NOT ?5, \
-             line = coalesce(logged, line), stamp = coalesce(logged_stamp, stamp) \
-             WHERE queue = ?1 AND sequence = ?2 AND event_id = ?3 AND state = 0 \
-             RETURNING entity_type, entity_id",
-        )?
-        .query_row(params![queue.row, identity.0.as_i64(), identity.1.to_string(), at.0, confirmed], |row| {
-            Ok(EntityKey { entity_type: row.get(0)?, entity_id: parsed(row, 1)? })
-        })
-        .optional()?;
-    touched.extend(key);
+    let mut statement = connection.prepare_cached(
+        "UPDATE events SET state = 1, settled_at_ms = ?4, overlay = overlay AND NOT ?5, \
+         line = coalesce(logged, line), stamp = coalesce(logged_stamp, stamp) \
+         WHERE queue = ?1 AND sequence = ?2 AND event_id = ?3 AND state = 0 \
+         RETURNING entity_type, entity_id",
+    )?;
+    let values = params![queue.row, identity.0.as_i64(), identity.1.to_string(), at.0, confirmed];
+    settle::touch(&mut statement, values, touched)?;
     Ok(None)
 }
 
@@ -187,8 +183,7 @@ fn pending(connection: &Connection, queue: &Queue) -> rusqlite::Result<Vec<(Sequ
              ORDER BY sequence",
         )?
         .query_map([queue.row], |row| {
-            let key = EntityKey { entity_type: row.get(2)?, entity_id: parsed(row, 3)? };
-            Ok((Sequence::from_i64(row.get(0)?), row.get(1)?, key))
+            Ok((Sequence::from_i64(row.get(0)?), row.get(1)?, entity_key(row, 2)?))
         })?
         .collect()
 }

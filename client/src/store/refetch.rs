@@ -3,11 +3,9 @@
 use std::collections::BTreeMap;
 
 use rusqlite::{Connection, params};
-use tidelog_events::fold::EntityKey;
 use tidelog_events::id::{Position, Sequence};
 
-use super::columns::parsed;
-use super::settle::Touched;
+use super::settle::{self, Touched};
 use super::spaces::Space;
 use super::{StoreError, entities, queues, spaces};
 
@@ -21,12 +19,7 @@ pub(super) fn reset(
     entities::clear_confirmed(connection, space.row)?;
     let mut statement = connection
         .prepare("SELECT DISTINCT entity_type, entity_id FROM events WHERE space = ?1 AND state <> 2")?;
-    let keys = statement.query_map([space.row], |row| {
-        Ok(EntityKey { entity_type: row.get(0)?, entity_id: parsed(row, 1)? })
-    })?;
-    for key in keys {
-        touched.insert(key?);
-    }
+    settle::touch(&mut statement, [space.row], touched)?;
     connection.execute(
         "UPDATE events SET position = NULL, logged = NULL, logged_stamp = NULL, \
          overlay = ?2 IS NULL OR entity_type IN (SELECT value FROM json_each(?2)) \

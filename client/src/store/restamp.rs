@@ -3,11 +3,10 @@
 use rusqlite::{Connection, params};
 use tidelog_events::fold::EntityKey;
 use tidelog_events::id::{DeviceId, Sequence, SpaceId};
-use tidelog_events::schema::Schema;
 use tidelog_events::stamp::Stamp;
 
 use super::answers::Taken;
-use super::columns::{parsed, parsed_or_null};
+use super::columns::{entity_key, parsed, parsed_or_null};
 use super::queues::Queue;
 use super::settle::Touched;
 use super::spaces::Space;
@@ -15,11 +14,10 @@ use super::{Changed, EventStore, StoreError, begin, line, overlay, queues, space
 use crate::moment::{BootId, Moment};
 use crate::sync::{Correction, RecordedAt, ServerTime, corrections};
 
-/// Corrects the queue's pending events above its watermark, and folds the overlays of their entities, which it names.
+/// Corrects the queue's pending events above its watermark. Returns the entities whose overlay must be folded
+/// anew.
 pub(super) fn correct(
     connection: &Connection,
-    schema: &Schema,
-    space: &Space,
     queue: &Queue,
     server: &ServerTime,
 ) -> Result<Touched, StoreError> {
@@ -30,7 +28,6 @@ pub(super) fn correct(
     for correction in corrections(&pending, before, server) {
         touched.insert(store(connection, queue, &correction)?);
     }
-    overlay::refold(connection, schema, space.row, &touched)?;
     Ok(touched)
 }
 
@@ -73,10 +70,7 @@ fn store(connection: &Connection, queue: &Queue, correction: &Correction) -> Res
     let sequence = correction.sequence.as_i64();
     let (line, key) = connection
         .prepare_cached("SELECT line, entity_type, entity_id FROM events WHERE queue = ?1 AND sequence = ?2")?
-        .query_row(params![queue.row, sequence], |row| {
-            let key = EntityKey { entity_type: row.get(1)?, entity_id: parsed(row, 2)? };
-            Ok((row.get::<_, String>(0)?, key))
-        })?;
+        .query_row(params![queue.row, sequence], |row| Ok((row.get::<_, String>(0)?, entity_key(row, 1)?)))?;
     connection
         .prepare_cached(
             "UPDATE events SET stamp = ?3, line = ?4, wall_ms = ?5 WHERE queue = ?1 AND sequence = ?2",
@@ -102,7 +96,8 @@ impl EventStore {
         let transaction = begin(&mut self.connection)?;
         let mut space = spaces::load(&transaction, space)?;
         if let Some(queue) = queues::of_device(&transaction, space.row, device)? {
-            correct(&transaction, &self.schema, &space, &queue, server)?;
+            let touched = correct(&transaction, &queue, server)?;
+            overlay::refold(&transaction, &self.schema, space.row, &touched)?;
             space.clock = greatest(&transaction, &space)?;
             spaces::save(&transaction, &space)?;
         }

@@ -3,19 +3,34 @@
 
 use std::collections::BTreeSet;
 
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, Params, Statement, params};
 use tidelog_events::code::Fault;
 use tidelog_events::fold::EntityKey;
 use tidelog_events::id::{EventId, Position, Sequence};
 use tidelog_events::protocol::UtcTime;
 use tidelog_events::stamp::Stamp;
 
-use super::columns::parsed;
+use super::columns::entity_key;
 use super::queues::Queue;
 use crate::defect::{Defect, is_planted};
 
 /// Entities whose overlay must be folded anew.
 pub(super) type Touched = BTreeSet<EntityKey>;
+
+/// Runs a statement that returns entity types and ids, and notes them. Tells whether there were any.
+pub(super) fn touch(
+    statement: &mut Statement<'_>,
+    values: impl Params,
+    touched: &mut Touched,
+) -> rusqlite::Result<bool> {
+    let mut rows = statement.query(values)?;
+    let mut any = false;
+    while let Some(row) = rows.next()? {
+        touched.insert(entity_key(row, 0)?);
+        any = true;
+    }
+    Ok(any)
+}
 
 /// Events `first` to `last` are dealt with: they are not sent again. They stay in the overlay until their echo comes,
 /// except where a snapshot has brought them already.
@@ -52,12 +67,7 @@ pub(super) fn cover(
         "UPDATE events SET overlay = 0 WHERE queue = ?1 AND sequence <= ?2 AND state = 1 AND overlay = 1 \
          RETURNING entity_type, entity_id",
     )?;
-    let keys = statement.query_map(params![queue, through.as_i64()], |row| {
-        Ok(EntityKey { entity_type: row.get(0)?, entity_id: parsed(row, 1)? })
-    })?;
-    for key in keys {
-        touched.insert(key?);
-    }
+    touch(&mut statement, params![queue, through.as_i64()], touched)?;
     Ok(())
 }
 
@@ -78,13 +88,7 @@ pub(super) fn reject(
     )?;
     let code = code.map(Fault::as_str);
     let values = params![queue, sequence.as_i64(), event_id.to_string(), code, detail, at.0];
-    let mut rows = statement.query(values)?;
-    let mut is_new = false;
-    while let Some(row) = rows.next()? {
-        touched.insert(EntityKey { entity_type: row.get(0)?, entity_id: parsed(row, 1)? });
-        is_new = true;
-    }
-    Ok(is_new)
+    touch(&mut statement, values, touched)
 }
 
 /// An event as the log has it.
@@ -112,10 +116,7 @@ pub(super) fn echo(
     let Logged { position, line, stamp } = logged;
     let (event_id, stamp) = (event_id.to_string(), stamp.to_string());
     let values = params![queue, sequence.as_i64(), event_id, position.as_i64(), line, stamp, at.0];
-    let mut rows = statement.query(values)?;
-    while let Some(row) = rows.next()? {
-        touched.insert(EntityKey { entity_type: row.get(0)?, entity_id: parsed(row, 1)? });
-    }
+    touch(&mut statement, values, touched)?;
     Ok(())
 }
 
@@ -134,10 +135,7 @@ pub(super) fn echo_of_twin(
     )?;
     let Logged { position, line, stamp } = logged;
     let values = params![space, event_id.to_string(), position.as_i64(), line, stamp.to_string()];
-    let mut rows = statement.query(values)?;
-    while let Some(row) = rows.next()? {
-        touched.insert(EntityKey { entity_type: row.get(0)?, entity_id: parsed(row, 1)? });
-    }
+    touch(&mut statement, values, touched)?;
     Ok(())
 }
 
@@ -160,12 +158,7 @@ pub(super) fn resume(
         "UPDATE events SET overlay = 1 WHERE queue = ?1 AND sequence > ?2 AND state = 2 AND position IS NULL \
          RETURNING entity_type, entity_id",
     )?;
-    let keys = statement.query_map(params![queue, through.as_i64()], |row| {
-        Ok(EntityKey { entity_type: row.get(0)?, entity_id: parsed(row, 1)? })
-    })?;
-    for key in keys {
-        touched.insert(key?);
-    }
+    touch(&mut statement, params![queue, through.as_i64()], touched)?;
     connection
         .prepare_cached(
             "UPDATE events SET state = 0, code = NULL, settled_at_ms = NULL, position = NULL, logged = NULL, \

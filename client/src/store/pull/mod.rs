@@ -58,11 +58,11 @@ impl EventStore {
         };
         let notices = if late { Vec::new() } else { pull.hear(request)? };
         let whole = pull.contents(request, reader)?;
-        pull.fold()?;
         let server = ServerTime::told(hello.server_time.0, sent, now).filter(|_| !late);
         if let Some(server) = server {
             pull.restamp(request, &server)?;
         }
+        pull.fold()?;
         let (space, changed) = pull.finish()?;
         spaces::save(&transaction, &space)?;
         transaction.commit()?;
@@ -187,7 +187,7 @@ impl Pull<'_> {
     fn restamp(&mut self, request: &PullRequest, server: &ServerTime) -> Result<(), StoreError> {
         let asked = self.queues.iter().find(|queue| *queue.device == request.device);
         let Some(queue) = asked else { return Ok(()) };
-        let corrected = restamp::correct(self.connection, self.schema, &self.space, queue, server)?;
+        let corrected = restamp::correct(self.connection, queue, server)?;
         if !corrected.is_empty() || !self.believable.is(self.space.clock) {
             self.space.clock = restamp::greatest(self.connection, &self.space)?;
         }

@@ -27,7 +27,7 @@ demo: up
 
 up:
 	@echo "building tidelog and its services in release (minutes the first time, seconds later)"
-	cargo build --release -p tidelog-cli -p tidelog-gateway -p tidelog-ingest -p tidelog-projector
+	cargo build --release -p tidelog-cli -p tidelog-gateway -p tidelog-ingest -p tidelog-projector -p tidelog-compactor
 	@exec $(TARGET)/release/tidelog up $(if $(FRESH),--fresh) $(if $(PHONES),--phones $(PHONES))
 
 test: $(DENY)

@@ -1,7 +1,9 @@
 //! What the command `tidelog` does, one module a command, and the local servers that the tests share with it.
 
 pub mod bench;
+pub mod compactor;
 pub mod device;
+pub mod history;
 pub mod local;
 pub mod migrate;
 pub mod projector;

@@ -5,7 +5,9 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 use tidelog_cli::local::{Given, Toolbox};
-use tidelog_cli::{bench, device, migrate, projector, replay, schema, simulate, tail, token, up};
+use tidelog_cli::{
+    bench, compactor, device, history, migrate, projector, replay, schema, simulate, tail, token, up,
+};
 use tidelog_runtime::config::Sources;
 
 /// Runs, fills and looks into a Tidelog on this machine.
@@ -28,6 +30,10 @@ enum Command {
     Replay(replay::ReplayOptions),
     /// Show the committed events of the stack that runs here
     Tail(tail::TailOptions),
+    /// Show every event of a space, also those that were pruned from the log
+    ///
+    /// Reads PostgreSQL and the archive: those that the configuration names, or those of the stack that runs here.
+    History(history::HistoryOptions),
     /// Load the stack that runs here, and measure it
     #[command(subcommand)]
     Bench(bench::BenchCommand),
@@ -39,6 +45,9 @@ enum Command {
     /// Work on read models
     #[command(subcommand)]
     Projector(projector::ProjectorCommand),
+    /// Compact by hand, and find out why a space is not pruned
+    #[command(subcommand)]
+    Compactor(compactor::CompactorCommand),
     /// Fetch nats-server and PostgreSQL now, not at the first start
     Toolbox,
     /// Check schema files, and generate types from them
@@ -68,10 +77,12 @@ async fn run(command: Command) -> Result<()> {
         Command::Token(options) => token::run(options),
         Command::Replay(options) => replay::run(options).await,
         Command::Tail(options) => tail::run(options).await,
+        Command::History(options) => history::run(options).await,
         Command::Bench(command) => bench::run(command).await,
         Command::Simulate(options) => simulate::run(options).await,
         Command::Device(command) => device::run(command).await,
         Command::Projector(command) => projector::run(command).await,
+        Command::Compactor(command) => compactor::run(command).await,
         Command::Toolbox => toolbox(),
         Command::Schema(command) => schema::run(&command),
     }

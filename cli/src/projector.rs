@@ -4,19 +4,17 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
 use sqlx::PgPool;
-use tidelog_events::id::SpaceId;
+use tidelog_events::id::{Position, SpaceId};
 use tidelog_events::schema::Schema;
-use tidelog_projector::{ProjectorConfig, Rebuilder};
-use tidelog_runtime::config::{Config, SchemaConfig, Sources};
+use tidelog_projector::{ProjectorConfig, Rebuilder, Rebuilt};
+use tidelog_runtime::config::{Config, SchemaConfig};
 use tidelog_runtime::database::{self, DatabaseConfig};
 use tidelog_store::spaces;
 
-use crate::stack_file::StackFile;
+use crate::stack_file::configured_or_running;
 use crate::terminal::warn;
 
 const SPACES_AT_ONCE: i64 = 1000;
-const DATABASE_VARIABLE: &str = "TIDELOG__DATABASE__URL";
-const SCHEMA_VARIABLE: &str = "TIDELOG__SCHEMA__FILE";
 
 /// What can be done.
 #[derive(Debug, clap::Subcommand)]
@@ -35,7 +33,7 @@ pub enum ProjectorCommand {
 /// Does it.
 pub async fn run(command: ProjectorCommand) -> Result<()> {
     let ProjectorCommand::Rebuild { space } = command;
-    let config = Config::load(&sources()?)?;
+    let config = Config::load(&configured_or_running()?)?;
     let database: DatabaseConfig = config.section("database")?;
     let pool = database::connect(&database, "tidelog-projector-rebuild")?;
     let projector: ProjectorConfig = config.section("projector")?;
@@ -47,19 +45,8 @@ pub async fn run(command: ProjectorCommand) -> Result<()> {
     }
 }
 
-/// The configuration of this process; what it does not name is that of the stack that runs here.
-fn sources() -> Result<Sources> {
-    let mut sources = Sources::from_process();
-    if sources.file.is_none() && !sources.environment.contains_key(DATABASE_VARIABLE) {
-        let stack = StackFile::find()
-            .with_context(|| format!("there is no database to work on; name one in {DATABASE_VARIABLE}"))?;
-        sources.environment.insert(DATABASE_VARIABLE.to_owned(), stack.database_url);
-        sources.environment.entry(SCHEMA_VARIABLE.to_owned()).or_insert(stack.schema_file);
-    }
-    Ok(sources)
-}
-
-fn schema(config: &Config) -> Result<Schema> {
+/// The schema that the configuration names.
+pub(crate) fn schema(config: &Config) -> Result<Schema> {
     let file = config.section::<SchemaConfig>("schema")?.file;
     let text = std::fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
     Schema::parse(&text).with_context(|| format!("{} is not valid", file.display()))
@@ -104,14 +91,18 @@ impl Rebuild {
         let started = Instant::now();
         let rebuilt = self.rebuilder.rebuild(space, &self.schema).await;
         let rebuilt = rebuilt.with_context(|| format!("cannot rebuild {space}"))?;
-        match rebuilt.applied {
-            None => println!("{space}: rebuilt by the projector, which was at it"),
-            Some(applied) => println!(
-                "{space}: {applied} events folded with schema version {} in {:.2} s",
-                self.schema.version(),
-                started.elapsed().as_secs_f32()
-            ),
-        }
+        let Rebuilt { applied, snapshot } = rebuilt;
+        let Some(applied) = applied else {
+            println!("{space}: rebuilt by the projector, which was at it");
+            return Ok(());
+        };
+        let events = applied.0 - snapshot.0;
+        let base = match snapshot {
+            Position::ZERO => String::new(),
+            through => format!(" behind the snapshot through {through}"),
+        };
+        let (version, seconds) = (self.schema.version(), started.elapsed().as_secs_f32());
+        println!("{space}: {events} events folded{base} with schema version {version} in {seconds:.2} s");
         Ok(())
     }
 }

@@ -8,10 +8,15 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
+use tidelog_runtime::config::Sources;
 
 /// The folder in which `tidelog up` keeps its data, and its file.
 pub const FOLDER: &str = ".tidelog";
 const FILE: &str = "up.json";
+
+const DATABASE_VARIABLE: &str = "TIDELOG__DATABASE__URL";
+const SCHEMA_VARIABLE: &str = "TIDELOG__SCHEMA__FILE";
+const ARCHIVE_VARIABLE: &str = "TIDELOG__ARCHIVE__URL";
 
 /// A running stack.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,6 +32,9 @@ pub struct StackFile {
     pub nats_url: String,
     /// PostgreSQL, over TCP.
     pub database_url: String,
+    /// Where pruned events go: a folder, or a bucket of S3. Empty in the file of an older version.
+    #[serde(default)]
+    pub archive_url: String,
     /// The app's schema.
     pub schema_file: String,
     /// The secret of HS256 tokens.
@@ -69,6 +77,21 @@ impl StackFile {
     }
 }
 
+/// The configuration of this process; the servers that it does not name are those of the stack that runs here.
+pub(crate) fn configured_or_running() -> Result<Sources> {
+    let mut sources = Sources::from_process();
+    if sources.file.is_none() && !sources.environment.contains_key(DATABASE_VARIABLE) {
+        let stack = StackFile::find()
+            .with_context(|| format!("there is no database to work on; name one in {DATABASE_VARIABLE}"))?;
+        sources.environment.insert(DATABASE_VARIABLE.to_owned(), stack.database_url);
+        for (variable, value) in [(SCHEMA_VARIABLE, stack.schema_file), (ARCHIVE_VARIABLE, stack.archive_url)]
+        {
+            sources.environment.entry(variable.to_owned()).or_insert(value);
+        }
+    }
+    Ok(sources)
+}
+
 /// The file within a folder `.tidelog`.
 pub fn path(folder: &Path) -> PathBuf {
     folder.join(FILE)
@@ -87,6 +110,7 @@ mod tests {
             operations_urls: [("ingest".to_owned(), "http://127.0.0.1:2".to_owned())].into(),
             nats_url: "nats://127.0.0.1:3".into(),
             database_url: "postgresql://tidelog@127.0.0.1:4/tidelog".into(),
+            archive_url: "/app/.tidelog/archive".into(),
             schema_file: "/app/schema.yaml".into(),
             jwt_secret: "secret".into(),
             token: "a.b.c".into(),
@@ -103,6 +127,7 @@ mod tests {
             "operationsUrls",
             "natsUrl",
             "databaseUrl",
+            "archiveUrl",
             "schemaFile",
             "jwtSecret",
             "adminToken",

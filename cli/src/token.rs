@@ -6,7 +6,8 @@ use std::str::FromStr;
 use anyhow::{Context, Result, bail, ensure};
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use serde::{Deserialize, Serialize};
-use tidelog_runtime::clock::utc_now;
+use tidelog_events::protocol::UtcTime;
+use tidelog_runtime::clock::Clock;
 
 use crate::stack_file::StackFile;
 
@@ -67,7 +68,12 @@ pub struct Claims {
 impl Claims {
     /// Claims of `sub` for the next `hours` hours.
     pub fn new(sub: impl Into<String>, hours: u64) -> Self {
-        let now = (utc_now().0 / 1000).cast_unsigned();
+        Self::from_time(Clock::system().now(), sub, hours)
+    }
+
+    /// Claims of `sub` for `hours` hours from that time on.
+    pub fn from_time(now: UtcTime, sub: impl Into<String>, hours: u64) -> Self {
+        let now = (now.0 / 1000).cast_unsigned();
         let exp = now.saturating_add(hours.saturating_mul(3600));
         Self { sub: sub.into(), spaces: BTreeMap::new(), scope: None, iat: now, exp }
     }

@@ -2,83 +2,24 @@
 //! cannot be entered without the right to it (invariant 7).
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use axum::extract::{FromRef, FromRequestParts, RawPathParams};
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
-use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 use serde::Deserialize;
 use tidelog_events::code::Refusal;
 use tidelog_events::id::{SpaceId, UserId};
 
-use crate::config::AuthConfig;
 use crate::problem::Problem;
+use crate::token::Verifier;
 
-/// The least bytes of an HS256 secret (RFC 7518, section 3.2).
-const SECRET_BYTES_MIN: usize = 32;
 /// In `spaces`: every space.
 const EVERY_SPACE: &str = "*";
 /// In a path: the caller's own space.
 const OWN_SPACE: &str = "me";
 
-/// The configured secret is too short.
-#[derive(Debug, thiserror::Error)]
-#[error("auth.hs256_secret must have at least {SECRET_BYTES_MIN} bytes")]
-pub struct WeakSecret;
-
-/// Verifies tokens. Clones share what they verify by: each request takes one.
-#[derive(Clone)]
-pub struct Verifier {
-    rules: Arc<TokenRules>,
-}
-
-struct TokenRules {
-    key: Option<DecodingKey>,
-    validation: Validation,
-}
-
-impl Verifier {
-    /// With an empty secret no token is valid.
-    pub fn new(config: &AuthConfig) -> Result<Self, WeakSecret> {
-        let secret = config.hs256_secret.expose().as_bytes();
-        if !secret.is_empty() && secret.len() < SECRET_BYTES_MIN {
-            return Err(WeakSecret);
-        }
-        let mut validation = Validation::new(Algorithm::HS256);
-        validation.leeway = config.leeway_seconds;
-        validation.validate_nbf = true;
-        validation.validate_aud = false;
-        validation.required_spec_claims.clear();
-        let key = (!secret.is_empty()).then(|| DecodingKey::from_secret(secret));
-        Ok(Self { rules: Arc::new(TokenRules { key, validation }) })
-    }
-
-    /// The caller that the token names.
-    pub fn verify(&self, token: &str) -> Result<Caller, Problem> {
-        let refuse =
-            |why: &str| Problem::new(Refusal::Unauthorized, format!("the token is not valid: {why}"));
-        let TokenRules { key, validation } = &*self.rules;
-        let key = key.as_ref().ok_or_else(|| refuse("no key is configured"))?;
-        let claims = jsonwebtoken::decode::<Claims>(token, key, validation)
-            .map_err(|error| refuse(&error.to_string()))?
-            .claims;
-        let own = SpaceId::new(claims.sub.as_str()).map_err(|error| refuse(&format!("`sub`: {error}")))?;
-        Ok(Caller { user: claims.sub, own, spaces: claims.spaces, scope: claims.scope })
-    }
-}
-
-#[derive(Deserialize)]
-struct Claims {
-    sub: UserId,
-    #[serde(default)]
-    spaces: BTreeMap<String, Access>,
-    #[serde(default)]
-    scope: String,
-}
-
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
-enum Access {
+pub(crate) enum Access {
     #[serde(rename = "r")]
     Read,
     #[serde(rename = "rw")]
@@ -90,10 +31,10 @@ enum Access {
 pub struct Caller {
     /// The token's `sub`.
     pub user: UserId,
-    own: SpaceId,
-    spaces: BTreeMap<String, Access>,
+    pub(crate) own: SpaceId,
+    pub(crate) spaces: BTreeMap<String, Access>,
     /// Words, separated by spaces (RFC 8693, section 4.2).
-    scope: String,
+    pub(crate) scope: String,
 }
 
 impl Caller {

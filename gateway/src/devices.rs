@@ -1,33 +1,31 @@
-//! What the server has of a device's own sequences, from log and quarantine: how a device that was cloned or
+//! What the server has of a device's own sequences, from log, quarantine and archive: how a device that was cloned or
 //! restored from a backup finds out which of its events are taken.
 
-use std::collections::BTreeMap;
+mod archived;
+mod stored;
+
 use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{FromRequestParts, Query, State};
 use axum::http::request::Parts;
 use serde::{Deserialize, Serialize};
-use sqlx::{PgConnection, PgPool};
+use sqlx::PgPool;
+use tidelog_archive::History;
 use tidelog_events::code::Refusal;
-use tidelog_events::id::{DeviceId, EventId, Position, Sequence};
+use tidelog_events::id::{DeviceId, Sequence};
 use tidelog_events::limits::MAX_SAFE_INTEGER;
-use tidelog_events::protocol::{DeviceEvent, QuarantinedEvent};
+use tidelog_events::protocol::DeviceEvent;
 use tidelog_runtime::config::LimitsConfig;
-use tidelog_runtime::database::within;
-use tidelog_store::segments::{DeviceRange, Segment, SequenceRange};
-use tidelog_store::{erasures, quarantine, segments};
+use tidelog_store::segments::{DeviceRange, SequenceRange};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::auth::{SpaceReader, path_param};
-use crate::codecs::{Codec, Codecs};
+use crate::codecs::Codecs;
 use crate::problem::Problem;
-use crate::pull::{DamagedSegment, DecodedSegment, READ_TIMEOUT, decode, erased, one_moment};
 
 /// Sequences that are looked up when the caller does not say.
 const DEFAULT_SEQUENCES: u64 = 1000;
-/// Sequences that one statement looks up: it bounds the frames in memory.
-const SEQUENCES_PER_READ: u64 = 1000;
 
 /// The query.
 #[derive(Debug, Deserialize, IntoParams, FromRequestParts)]
@@ -64,8 +62,8 @@ pub(crate) struct DeviceEvents {
 
 /// A device's own events
 ///
-/// What the server has of the device's sequences `from` to `to`: each event's position in the log, or why it lies
-/// in quarantine. Sequences that the server does not have are left out.
+/// What the server has of the device's sequences `from` to `to`: each event's position in the log, pruned or not, or why
+/// it lies in quarantine. Sequences that the server does not have are left out.
 #[utoipa::path(
     get,
     path = "/v1/spaces/{space}/devices/{deviceId}/events",
@@ -92,24 +90,20 @@ pub(crate) async fn device_events(
     params: RangeParams,
     State(limits): State<Arc<LimitsConfig>>,
     State(pool): State<PgPool>,
+    State(history): State<History>,
     State(codecs): State<Codecs>,
 ) -> Result<Json<DeviceEvents>, Problem> {
-    let range = range(&params, limits.pull_events)?;
-    let mut moment = within(READ_TIMEOUT, one_moment(&pool)).await?;
-    if within(READ_TIMEOUT, erasures::contains(&mut moment, &space)).await? {
-        return Err(erased(&space));
+    let wanted = DeviceRange { space, device, range: range(&params, limits.pull_events)? };
+    let stored = stored::read(&pool, &wanted, &codecs).await?;
+    let pruned = stored.pruned(wanted.range);
+    let mut events = stored.events;
+    if let Some(range) = pruned {
+        // What is pruned since the log was read is in both.
+        for event in archived::read(&history, &DeviceRange { range, ..wanted }, &codecs).await? {
+            events.entry(event.device_sequence).or_insert(event);
+        }
     }
-    let mut items = BTreeMap::new();
-    for range in chunks(range) {
-        let wanted = DeviceRange { space: space.clone(), device: device.clone(), range };
-        let stored = within(READ_TIMEOUT, read_stored(&mut moment, &wanted)).await?;
-        // Decoding takes milliseconds; the other requests of this thread go on elsewhere.
-        let events = tokio::task::block_in_place(|| codecs.with(|codec| events(stored, &wanted, codec)));
-        let events = events.map_err(|error| Problem::internal(&error))?;
-        let events = events.map_err(|error| Problem::internal(&error))?;
-        items.extend(events.into_iter().map(|event| (event.device_sequence, event)));
-    }
-    Ok(Json(DeviceEvents { items: items.into_values().collect() }))
+    Ok(Json(DeviceEvents { items: events.into_values().collect() }))
 }
 
 fn range(params: &RangeParams, limit: u64) -> Result<SequenceRange, Problem> {
@@ -131,85 +125,6 @@ fn range(params: &RangeParams, limit: u64) -> Result<SequenceRange, Problem> {
 
 fn invalid(detail: String) -> Problem {
     Problem::new(Refusal::RequestInvalid, detail)
-}
-
-fn chunks(range: SequenceRange) -> impl Iterator<Item = SequenceRange> {
-    (range.first.0..=range.last.0).step_by(SEQUENCES_PER_READ as usize).map(move |first| SequenceRange {
-        first: Sequence(first),
-        last: range.last.min(Sequence(first + SEQUENCES_PER_READ - 1)),
-    })
-}
-
-/// What is stored of a device's sequences.
-struct Stored {
-    segments: Vec<Segment>,
-    quarantined: Vec<QuarantinedEvent>,
-}
-
-async fn read_stored(connection: &mut PgConnection, wanted: &DeviceRange) -> sqlx::Result<Stored> {
-    let one = std::slice::from_ref(wanted);
-    let quarantined = quarantine::of_devices(&mut *connection, one).await?;
-    let segments = segments::of_devices(&mut *connection, one).await?;
-    let mut segments: Vec<_> = segments.into_iter().map(|(_, _, segment)| segment).collect();
-    let is_own_device = wanted.device.as_str().starts_with(DeviceId::EVENT_PREFIX);
-    if is_own_device && wanted.range.first == Sequence(1) {
-        segments.extend(segments::of_single_event_device(connection, &wanted.space, &wanted.device).await?);
-    }
-    Ok(Stored { segments, quarantined: quarantined.into_iter().map(|(_, _, event)| event).collect() })
-}
-
-/// Why the log does not tell what it has: it is damaged.
-#[derive(Debug, thiserror::Error)]
-enum UnreadableLog {
-    #[error(transparent)]
-    Damaged(#[from] DamagedSegment),
-    #[error("an event line of the log has no identity")]
-    Line(#[from] serde_json::Error),
-}
-
-/// The events among the wanted sequences, in no particular order.
-fn events(
-    stored: Stored,
-    wanted: &DeviceRange,
-    codec: &mut Codec,
-) -> Result<Vec<DeviceEvent>, UnreadableLog> {
-    let quarantined = stored.quarantined.into_iter().map(|event| DeviceEvent {
-        device_sequence: event.device_sequence,
-        event_id: event.event_id,
-        position: None,
-        quarantined: Some(event.code),
-    });
-    let mut events: Vec<_> = quarantined.collect();
-    for segment in &stored.segments {
-        for body in decode(std::slice::from_ref(segment), 0, &mut codec.decoder)? {
-            let segment = DecodedSegment::split(&segment.header, &body)?;
-            for (position, line) in segment.events() {
-                if segment.batch_at(position).device_id == wanted.device {
-                    events.push(device_event(position, line)?);
-                }
-            }
-        }
-    }
-    let range = wanted.range.first..=wanted.range.last;
-    events.retain(|event| range.contains(&event.device_sequence));
-    Ok(events)
-}
-
-fn device_event(position: Position, line: &str) -> Result<DeviceEvent, serde_json::Error> {
-    #[derive(Deserialize)]
-    #[serde(rename_all = "camelCase")]
-    struct Identity {
-        event_id: EventId,
-        device_sequence: Option<Sequence>,
-    }
-    let identity: Identity = serde_json::from_str(line)?;
-    Ok(DeviceEvent {
-        // An event without a counter is a device of its own, and this is its first event.
-        device_sequence: identity.device_sequence.unwrap_or(Sequence(1)),
-        event_id: identity.event_id,
-        position: Some(position),
-        quarantined: None,
-    })
 }
 
 #[cfg(test)]

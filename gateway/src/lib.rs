@@ -12,6 +12,7 @@ mod push;
 mod router;
 mod schema;
 mod state;
+mod token;
 mod work;
 
 use std::sync::Arc;
@@ -19,8 +20,10 @@ use std::time::Duration;
 
 use axum::serve::ListenerExt;
 use sqlx::PgPool;
+use tidelog_archive::{Archive, History};
 use tidelog_events::schema::Schema;
 use tidelog_runtime::broker::Broker;
+use tidelog_runtime::clock::Clock;
 use tidelog_runtime::config::LimitsConfig;
 use tidelog_runtime::metrics::{Metric, MetricKind};
 use tidelog_runtime::readiness::Readiness;
@@ -30,9 +33,9 @@ use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
-pub use auth::{Verifier, WeakSecret};
 pub use config::{AuthConfig, GatewayConfig};
 pub use router::openapi;
+pub use token::{Verifier, WeakSecret};
 
 use crate::codecs::Codecs;
 use crate::schema::CurrentSchema;
@@ -52,6 +55,8 @@ pub fn metrics() -> impl Iterator<Item = Metric> {
 pub struct Deps {
     /// The log's database; only read.
     pub pool: PgPool,
+    /// Where pruned events are; only read.
+    pub archive: Archive,
     /// The broker.
     pub broker: Broker,
     /// The schema in force.
@@ -62,6 +67,8 @@ pub struct Deps {
     pub config: GatewayConfig,
     /// Verifies tokens.
     pub verifier: Verifier,
+    /// What time it is.
+    pub clock: Clock,
     /// Fed by the service.
     pub readiness: Readiness,
 }
@@ -71,7 +78,7 @@ pub struct Deps {
 /// # Errors
 /// When the listener fails.
 pub async fn run(listener: TcpListener, deps: Deps, shutdown: CancellationToken) -> anyhow::Result<()> {
-    let Deps { pool, broker, schema, limits, config, verifier, readiness } = deps;
+    let Deps { pool, archive, broker, schema, limits, config, verifier, clock, readiness } = deps;
     let drain = Drain::new(Duration::from_secs(config.drain_seconds));
     // Receipts are listened for until the last push is answered.
     let stopped = CancellationToken::new();
@@ -81,9 +88,11 @@ pub async fn run(listener: TcpListener, deps: Deps, shutdown: CancellationToken)
     let state = AppState {
         waiting: pull::Waiting::new(broker.clone(), pool.clone(), config.waiting_pulls, shutdown.clone()),
         waiting_reads: entities::WaitingReads::new(pool.clone(), &config, shutdown.clone()),
+        history: History::new(pool.clone(), archive),
         pool,
         broker,
         verifier,
+        clock,
         schema: CurrentSchema(schema),
         limits: Arc::new(limits),
         config: Arc::new(config),

@@ -1,8 +1,10 @@
 //! Wires the gateway: configuration, telemetry, database, broker, both ports.
 
 use anyhow::Context;
+use tidelog_archive::Archive;
 use tidelog_gateway::{AuthConfig, Deps, GatewayConfig, Verifier};
 use tidelog_runtime::broker::Broker;
+use tidelog_runtime::clock::Clock;
 use tidelog_runtime::config::{Config, Sources};
 use tidelog_runtime::readiness::{Readiness, TOLERANCE};
 use tidelog_runtime::schema_watch::SchemaWatch;
@@ -19,11 +21,13 @@ async fn main() -> anyhow::Result<()> {
     telemetry::init(&config.section("telemetry")?, "tidelog-gateway")?;
     let gateway: GatewayConfig = config.section("gateway")?;
     let auth: AuthConfig = config.section("auth")?;
+    let clock = Clock::from_config(&config.section("clock")?)?;
     let shutdown = shutdown::on_signal()?;
     let recorder = metrics::install()?;
     metrics::describe(&tidelog_gateway::metrics().collect::<Vec<_>>());
 
     let pool = database::connect(&config.section("database")?, "tidelog-gateway")?;
+    let archive = Archive::open(&config.section("archive")?)?;
     let broker = Broker::connect(&config.section("broker")?, "tidelog-gateway").await?;
     let (schema, _watch) = SchemaWatch::start(&config.section("schema")?, shutdown.clone())?;
     let readiness = Readiness::new(TOLERANCE);
@@ -33,11 +37,13 @@ async fn main() -> anyhow::Result<()> {
     tracing::info!(address = %gateway.listen, "serving");
     let deps = Deps {
         pool,
+        archive,
         broker,
         schema,
         limits: config.section("limits")?,
         config: gateway,
-        verifier: Verifier::new(&auth)?,
+        verifier: Verifier::new(&auth, clock.clone())?,
+        clock,
         readiness,
     };
     tidelog_gateway::run(listener, deps, shutdown).await

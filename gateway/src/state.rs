@@ -4,26 +4,32 @@ use std::sync::Arc;
 
 use axum::extract::FromRef;
 use sqlx::PgPool;
+use tidelog_archive::History;
 use tidelog_runtime::broker::Broker;
+use tidelog_runtime::clock::Clock;
 use tidelog_runtime::config::LimitsConfig;
 
-use crate::auth::Verifier;
 use crate::codecs::Codecs;
 use crate::config::GatewayConfig;
 use crate::entities::WaitingReads;
 use crate::pull::Waiting;
 use crate::push::Pushes;
 use crate::schema::CurrentSchema;
+use crate::token::Verifier;
 
 /// Everything.
 #[derive(Clone, FromRef)]
 pub struct AppState {
     /// The log, to read.
     pub pool: PgPool,
+    /// Log and archive as one.
+    pub history: History,
     /// The broker.
     pub broker: Broker,
     /// Tokens.
     pub verifier: Verifier,
+    /// What time it is.
+    pub clock: Clock,
     /// The schema.
     pub schema: CurrentSchema,
     /// The limits.

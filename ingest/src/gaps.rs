@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use tidelog_events::id::{DeviceId, SpaceId};
+use tidelog_runtime::clock::Clock;
 use tokio::time::Instant;
 
 use crate::incoming::Incoming;
@@ -27,6 +28,7 @@ pub(crate) struct Gaps {
     wait: Duration,
     most: usize,
     most_bytes: usize,
+    clock: Clock,
     delayed: Vec<Delayed>,
     /// When batches that are being tried again are to be refused, and how long the last interval was.
     trying: BTreeMap<u64, (Duration, Instant)>,
@@ -34,8 +36,8 @@ pub(crate) struct Gaps {
 
 impl Gaps {
     /// Keeps at most `most` batches of `most_bytes` together, each for at most `wait` after its publication, or a moment where that is over.
-    pub(crate) fn new(wait: Duration, most: usize, most_bytes: usize) -> Self {
-        Self { wait, most, most_bytes, delayed: Vec::new(), trying: BTreeMap::new() }
+    pub(crate) fn new(wait: Duration, most: usize, most_bytes: usize, clock: Clock) -> Self {
+        Self { wait, most, most_bytes, clock, delayed: Vec::new(), trying: BTreeMap::new() }
     }
 
     /// When the next batch is to be tried again.
@@ -59,10 +61,11 @@ impl Gaps {
     /// Keeps a batch that cannot be appended yet; gives it back when it must be refused now.
     pub(crate) fn delay(&mut self, incoming: Incoming, now: Instant) -> Result<(), Box<Incoming>> {
         let earlier = self.trying.remove(&key(&incoming));
-        let refuse_at = match earlier {
-            Some((_, refuse_at)) => refuse_at,
-            None => now + self.wait.saturating_sub(incoming.age()).max(self.wait / LEAST_PART),
+        let first_refusal = || {
+            let age = incoming.age(self.clock.now());
+            now + self.wait.saturating_sub(age).max(self.wait / LEAST_PART)
         };
+        let refuse_at = earlier.map_or_else(first_refusal, |(_, refuse_at)| refuse_at);
         let bytes: usize = self.delayed.iter().map(|delayed| delayed.incoming.bytes()).sum();
         let full = self.delayed.len() >= self.most || bytes + incoming.bytes() > self.most_bytes;
         if refuse_at <= now || full {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_nats::jetstream::{AckKind, Message};
 use tidelog_events::frame::PushHeader;
-use tidelog_runtime::clock::utc_now;
+use tidelog_events::protocol::UtcTime;
 use tidelog_runtime::{broker, telemetry};
 use tracing::Span;
 
@@ -54,10 +54,10 @@ impl Incoming {
     }
 
     /// Time since the gateway published the batch.
-    pub(crate) fn age(&self) -> Duration {
+    pub(crate) fn age(&self, now: UtcTime) -> Duration {
         let Ok(about) = self.message.info() else { return Duration::ZERO };
         let published_ms = about.published.unix_timestamp_nanos() / 1_000_000;
-        let age_ms = i128::from(utc_now().0) - published_ms;
+        let age_ms = i128::from(now.0) - published_ms;
         Duration::from_millis(u64::try_from(age_ms).unwrap_or_default())
     }
 

@@ -26,6 +26,7 @@ use sqlx::PgPool;
 use tidelog_events::frame::Encoder;
 use tidelog_events::schema::Schema;
 use tidelog_runtime::broker::Broker;
+use tidelog_runtime::clock::Clock;
 use tidelog_runtime::database::DatabaseConfig;
 use tidelog_runtime::metrics::{Metric, MetricKind};
 use tidelog_runtime::readiness::Readiness;
@@ -70,6 +71,8 @@ pub struct Deps {
     pub config: IngestConfig,
     /// The section `[database]`.
     pub database: DatabaseConfig,
+    /// What time it is.
+    pub clock: Clock,
     /// Fed by the service.
     pub readiness: Readiness,
 }
@@ -79,7 +82,7 @@ pub struct Deps {
 /// # Errors
 /// When there is no memory for a compression context, or the worker has a defect and ended.
 pub async fn run(deps: Deps, shutdown: CancellationToken) -> anyhow::Result<()> {
-    let Deps { pool, broker, schema, config, database: limits, readiness } = deps;
+    let Deps { pool, broker, schema, config, database: limits, clock, readiness } = deps;
     let synchronous_failover = limits.synchronous_failover;
     let (database, intake) = (readiness.check("database"), readiness.check("broker"));
     while let Err(error) = incarnation::check(&pool, synchronous_failover).await {
@@ -98,7 +101,7 @@ pub async fn run(deps: Deps, shutdown: CancellationToken) -> anyhow::Result<()> 
     let delayed_max = config.delayed_batches_max(broker.config().max_ack_pending);
     let persistence = Persistence {
         pool: pool.clone(),
-        committer: Committer::new(pool.clone(), limits.statement_deadline())?,
+        committer: Committer::new(pool.clone(), limits.statement_deadline(), clock.clone())?,
         database,
         synchronous_failover,
         shutdown: shutdown.clone(),
@@ -106,7 +109,7 @@ pub async fn run(deps: Deps, shutdown: CancellationToken) -> anyhow::Result<()> 
     let worker = Worker {
         persistence,
         announcer: Announcer::new(broker.clone(), Encoder::new()?, log),
-        gaps: Gaps::new(config.gap_wait(), delayed_max, config.delayed_bytes_max()),
+        gaps: Gaps::new(config.gap_wait(), delayed_max, config.delayed_bytes_max(), clock.clone()),
         config: config.clone(),
         shutdown: shutdown.clone(),
         locked: Vec::new(),
@@ -114,7 +117,7 @@ pub async fn run(deps: Deps, shutdown: CancellationToken) -> anyhow::Result<()> 
     drain.spawn(announce::publish_log(broker.clone(), log_queue));
     let worker = drain.spawn(worker.run(queue));
     drain.spawn(trim::run(broker.clone(), config.trim_interval_ms, shutdown.clone()));
-    drain.spawn(readers::run(broker.clone(), pool.clone(), shutdown.clone()));
+    drain.spawn(readers::run(broker.clone(), pool.clone(), clock, shutdown.clone()));
     let every = Duration::from_secs(config.release_interval_seconds);
     drain.spawn(release::run(pool, schema, every, broker.clone(), shutdown.clone()));
     let room = Room::new(config.in_hand_bytes);

@@ -3,6 +3,7 @@
 use anyhow::Context;
 use tidelog_ingest::{Deps, IngestConfig, METRICS};
 use tidelog_runtime::broker::Broker;
+use tidelog_runtime::clock::Clock;
 use tidelog_runtime::config::{Config, Sources};
 use tidelog_runtime::database::{self, DatabaseConfig};
 use tidelog_runtime::readiness::{Readiness, TOLERANCE};
@@ -21,6 +22,7 @@ async fn main() -> anyhow::Result<()> {
     telemetry::init(&config.section("telemetry")?, "tidelog-ingest")?;
     let ingest: IngestConfig = config.section("ingest")?;
     let database: DatabaseConfig = config.section("database")?;
+    let clock = Clock::from_config(&config.section("clock")?)?;
     let shutdown = shutdown::on_signal()?;
     let recorder = metrics::install()?;
     metrics::describe(METRICS);
@@ -33,6 +35,6 @@ async fn main() -> anyhow::Result<()> {
         .await
         .with_context(|| format!("cannot listen on {}", ingest.operations_listen))?;
     let _operations = operations::serve(listener, readiness.clone(), recorder, shutdown.clone());
-    let deps = Deps { pool, broker, schema, config: ingest, database, readiness };
+    let deps = Deps { pool, broker, schema, config: ingest, database, clock, readiness };
     tidelog_ingest::run(deps, shutdown).await
 }

@@ -7,8 +7,9 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use sqlx::PgPool;
 use tidelog_events::id::{DeviceId, Position, SpaceId};
-use tidelog_events::protocol::ReaderHint;
+use tidelog_events::protocol::{ReaderHint, UtcTime};
 use tidelog_runtime::broker::Broker;
+use tidelog_runtime::clock::Clock;
 use tidelog_store::devices;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
@@ -18,7 +19,7 @@ const INTERVAL: Duration = Duration::from_secs(1);
 const READERS_MAX: usize = 10_000;
 
 /// Collects hints and writes them once a second, until `shutdown`.
-pub(crate) async fn run(broker: Broker, pool: PgPool, shutdown: CancellationToken) {
+pub(crate) async fn run(broker: Broker, pool: PgPool, clock: Clock, shutdown: CancellationToken) {
     let mut ticks = interval(INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     while !shutdown.is_cancelled() {
@@ -38,20 +39,22 @@ pub(crate) async fn run(broker: Broker, pool: PgPool, shutdown: CancellationToke
                         seen.insert((hint.space, hint.device_id), hint.cursor);
                     }
                 }
-                _ = ticks.tick(), if !seen.is_empty() => write(&pool, &std::mem::take(&mut seen)).await,
+                _ = ticks.tick(), if !seen.is_empty() => {
+                    write(&pool, &std::mem::take(&mut seen), clock.now()).await;
+                }
                 () = shutdown.cancelled() => return,
             }
         }
     }
 }
 
-async fn write(pool: &PgPool, seen: &BTreeMap<(SpaceId, DeviceId), Position>) {
+async fn write(pool: &PgPool, seen: &BTreeMap<(SpaceId, DeviceId), Position>, now: UtcTime) {
     let spaces: Vec<&str> = seen.keys().map(|(space, _)| space.as_str()).collect();
     let names: Vec<&str> = seen.keys().map(|(_, device)| device.as_str()).collect();
     let cursors: Vec<i64> = seen.values().map(|cursor| cursor.as_i64()).collect();
     let written = async {
         let mut connection = pool.acquire().await?;
-        devices::note_readers(&mut connection, &spaces, &names, &cursors).await
+        devices::note_readers(&mut connection, &spaces, &names, &cursors, now).await
     };
     if let Err(error) = written.await {
         tracing::debug!(%error, "what readers have was not noted");

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
 use sqlx::PgConnection;
-use tidelog_events::fold::{DamagedLine, Entity, EntityKey, LineDigest};
+use tidelog_events::fold::{DamagedLine, Entity, EntityKey, LineDigest, Touched};
 use tidelog_events::id::{Position, SpaceId};
 use tidelog_events::schema::{EntityType, Schema};
 use tidelog_store::entities::{self, EntityColumns, EntityRow, KeyColumns, StoredEntity};
@@ -12,14 +12,13 @@ use tidelog_store::entity_keys::{self, EntityKeyColumns};
 use tidelog_store::skipped_events::{self, SkippedColumns};
 use tokio::task::block_in_place;
 
-use crate::delta::Touched;
 use crate::transaction::{Damage, Target};
 
 /// A key of an entity: the field and its value, as an index orders it.
 type IndexKey = (Box<str>, Vec<u8>);
 
 /// An entity as it will be written.
-struct Merged {
+struct Row {
     key: EntityKey,
     visible: bool,
     view: Map<String, Value>,
@@ -32,7 +31,7 @@ struct Merged {
 /// A target that is ready to be written.
 struct Ready {
     target: Target,
-    entities: Vec<Merged>,
+    entities: Vec<Row>,
     skipped: Vec<(Position, String)>,
 }
 
@@ -57,6 +56,28 @@ pub(crate) async fn apply(
     let ready: Vec<&Ready> = merged.iter().flatten().collect();
     write(connection, &ready).await?;
     Ok(merged.into_iter().map(|result| result.map(|ready| ready.target)).collect())
+}
+
+/// Writes entities that the target's generation does not have yet, each with the position of the last event that is
+/// folded into it.
+pub(crate) async fn insert(
+    connection: &mut PgConnection,
+    mut target: Target,
+    entities: Vec<(EntityKey, Entity, Position)>,
+    schema: &Schema,
+) -> sqlx::Result<Target> {
+    let ready = block_in_place(|| {
+        let mut rows = Vec::with_capacity(entities.len());
+        for (key, entity, updated) in entities {
+            let entity_type = schema.entity(&key.entity_type);
+            let row = Row::of(key, &entity, updated, &BTreeSet::new(), entity_type);
+            target.state_hash.replace(&row.key.entity_type, None, LineDigest::of(row.line.as_bytes()));
+            rows.push(row);
+        }
+        Ready { target, entities: rows, skipped: Vec::new() }
+    });
+    write(connection, &[&ready]).await?;
+    Ok(ready.target)
 }
 
 /// The stored lines of the touched entities of each space; none where there was no room for a line.
@@ -119,7 +140,7 @@ fn merge_entity(
     touched: Touched,
     stored: Option<&str>,
     schema: &Schema,
-) -> Result<Merged, DamagedLine> {
+) -> Result<Row, DamagedLine> {
     let entity_type = schema.entity(&key.entity_type);
     let mut entity = match stored {
         Some(line) => Entity::from_line(line, schema)?.1,
@@ -127,16 +148,28 @@ fn merge_entity(
     };
     let old_keys = index_keys(&entity, entity_type);
     entity.merge(touched.entity, entity_type);
-    let new_keys = index_keys(&entity, entity_type);
-    Ok(Merged {
-        visible: entity.is_visible(),
-        view: entity.view(),
-        line: entity.line(&key),
-        updated: touched.last,
-        added: new_keys.difference(&old_keys).cloned().collect(),
-        removed: old_keys.difference(&new_keys).cloned().collect(),
-        key,
-    })
+    Ok(Row::of(key, &entity, touched.last, &old_keys, entity_type))
+}
+
+impl Row {
+    fn of(
+        key: EntityKey,
+        entity: &Entity,
+        updated: Position,
+        old_keys: &BTreeSet<IndexKey>,
+        entity_type: Option<&EntityType>,
+    ) -> Self {
+        let new_keys = index_keys(entity, entity_type);
+        Self {
+            visible: entity.is_visible(),
+            view: entity.view(),
+            line: entity.line(&key),
+            updated,
+            added: new_keys.difference(old_keys).cloned().collect(),
+            removed: old_keys.difference(&new_keys).cloned().collect(),
+            key,
+        }
+    }
 }
 
 /// The keys under which readers find the entity: those of its indexed fields, while it is visible.

@@ -5,8 +5,11 @@
 mod apply;
 mod aside;
 mod backlog;
+mod base;
+mod claim;
 mod config;
-mod delta;
+mod fill;
+mod generation;
 mod intake;
 mod outdated;
 mod project;
@@ -27,9 +30,10 @@ use tidelog_runtime::shutdown::{Drain, feed_worker};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
+pub use base::{DamagedPart, DamagedSnapshot};
 pub use config::{Measure, ProjectorConfig};
 pub use rebuild::{Rebuilder, Rebuilt};
-pub use transaction::FoldError;
+pub use transaction::{Damage, FoldError};
 
 use crate::aside::Aside;
 use crate::outdated::Outdated;

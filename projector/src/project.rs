@@ -1,18 +1,19 @@
 //! One transaction of the projector: locks the projections that are free, folds what their logs hold behind them, and
 //! moves them on with their entities.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use sqlx::{PgConnection, PgPool};
+use sqlx::PgPool;
+use tidelog_events::fold::DamagedLog;
 use tidelog_events::frame::FrameError;
 use tidelog_events::id::{Position, SpaceId};
 use tidelog_events::schema::Schema;
 use tidelog_runtime::failpoint::{Failpoint, reach};
 use tidelog_store::projections::{self, Projection};
 
+use crate::claim;
 use crate::config::Measure;
-use crate::delta::DamagedLog;
 use crate::transaction::{Damage, FoldError, Folder, Target, bounded};
 
 /// What became of a space.
@@ -28,6 +29,8 @@ pub(crate) enum Progress {
     },
     /// It is behind, and the transaction had no room left for it.
     NoRoom,
+    /// Its log was pruned beyond what is folded: it is rebuilt from its snapshot.
+    Rebuilding,
     /// There is no such log: nothing was ever committed to the space, or it was erased.
     NoLog,
     /// It cannot be folded.
@@ -66,8 +69,9 @@ impl Projector {
     ) -> Result<BTreeMap<SpaceId, Progress>, FoldError> {
         let mut transaction = self.folder.pool.begin().await?;
         let names: Vec<&str> = spaces.iter().map(SpaceId::as_str).collect();
-        let mut locked = claim(&mut transaction, &names, schema).await?;
-        let mut progress = left_out(&mut transaction, spaces, &locked).await?;
+        let mut locked = claim::lock(&mut transaction, &names, schema).await?;
+        let mut progress = claim::left_out(&mut transaction, spaces, &locked).await?;
+        progress.extend(claim::rebuild_pruned(&mut transaction, &mut locked, schema).await?);
         // In the caller's order: it is whose turn it is.
         let targets = spaces.iter().filter_map(|space| locked.get(space)).map(target).collect();
         let mut moves = Moves::default();
@@ -82,41 +86,6 @@ impl Projector {
         moves.targets.iter().for_each(Target::count);
         Ok(progress)
     }
-}
-
-/// Locks the projections that nobody else has locked. Most of them exist: rows are made only where some are missing, in
-/// one order, so that two replicas that make the same ones wait for each other in one direction.
-async fn claim(
-    connection: &mut PgConnection,
-    names: &[&str],
-    schema: &Schema,
-) -> sqlx::Result<BTreeMap<SpaceId, Projection>> {
-    let mut locked = projections::lock_free(connection, names).await?;
-    if locked.len() < names.len() {
-        let known: BTreeSet<&str> = locked.iter().map(|projection| projection.space.as_str()).collect();
-        let missing: Vec<&str> = names.iter().filter(|name| !known.contains(**name)).copied().collect();
-        projections::ensure(connection, &missing, &schema.id()).await?;
-        let new = projections::lock_free(connection, &missing).await?;
-        locked.extend(new);
-    }
-    Ok(locked.into_iter().map(|projection| (projection.space.clone(), projection)).collect())
-}
-
-/// What becomes of the spaces that were not locked: asked for only where there are any.
-async fn left_out(
-    connection: &mut PgConnection,
-    spaces: &[SpaceId],
-    locked: &BTreeMap<SpaceId, Projection>,
-) -> sqlx::Result<BTreeMap<SpaceId, Progress>> {
-    let names: Vec<&str> =
-        spaces.iter().filter(|space| !locked.contains_key(space)).map(SpaceId::as_str).collect();
-    if names.is_empty() {
-        return Ok(BTreeMap::new());
-    }
-    let present = projections::present(connection, &names).await?;
-    let what = |space: &SpaceId| if present.contains(space) { Progress::Locked } else { Progress::NoLog };
-    let left_out = spaces.iter().filter(|space| !locked.contains_key(space));
-    Ok(left_out.map(|space| (space.clone(), what(space))).collect())
 }
 
 /// What a transaction made of the projections that it had locked.
@@ -215,6 +184,7 @@ mod tests {
                 schema: by.id(),
                 mixed,
                 head: Position(9),
+                horizon: Position::ZERO,
             };
             let mut target = target(&before);
             target.applied = Position(9);

@@ -6,7 +6,7 @@ use std::future::Future;
 use std::time::Duration;
 
 use sqlx::{PgConnection, PgPool};
-use tidelog_events::fold::{DamagedLine, StateHash};
+use tidelog_events::fold::{DamagedLine, DamagedLog, Delta, Span, StateHash};
 use tidelog_events::frame::Decoder;
 use tidelog_events::id::{Position, SpaceId};
 use tidelog_events::schema::Schema;
@@ -16,8 +16,8 @@ use tokio::task::block_in_place;
 use tokio::time::timeout;
 
 use crate::apply::{self, StoredLines};
+use crate::base::DamagedSnapshot;
 use crate::config::Measure;
-use crate::delta::{DamagedLog, Delta, Span};
 
 /// Segments that one transaction reads at most, whatever their size.
 const SEGMENTS_MAX: i64 = 4096;
@@ -52,6 +52,9 @@ pub enum FoldError {
         /// That schema version.
         version: u32,
     },
+    /// The log is pruned again and again beyond what a rebuild has folded.
+    #[error("the space {0} is pruned faster than it can be rebuilt")]
+    Outrun(SpaceId),
 }
 
 /// What makes a space impossible to fold.
@@ -63,6 +66,9 @@ pub enum Damage {
     /// A stored entity.
     #[error("a stored entity is damaged")]
     Entity(#[from] DamagedLine),
+    /// The snapshot that stands for what was pruned.
+    #[error(transparent)]
+    Snapshot(#[from] DamagedSnapshot),
 }
 
 /// A generation of a space's entities, and what is to be folded into it.
@@ -97,9 +103,9 @@ impl Target {
 /// The pool and the limits of a transaction, and the contexts that transactions reuse.
 pub(crate) struct Folder {
     pub(crate) pool: PgPool,
-    measure: Measure,
+    pub(crate) measure: Measure,
     deadline: Duration,
-    decoder: Decoder,
+    pub(crate) decoder: Decoder,
 }
 
 impl Folder {

@@ -165,7 +165,9 @@ impl Worker {
 fn fault(error: &FoldError) -> DatabaseFault {
     match error {
         FoldError::Database(error) => classify(error),
-        FoldError::Damaged { .. } | FoldError::NewerSchema { .. } => DatabaseFault::Poison,
+        FoldError::Damaged { .. } | FoldError::NewerSchema { .. } | FoldError::Outrun(_) => {
+            DatabaseFault::Poison
+        }
     }
 }
 
@@ -176,7 +178,10 @@ fn settle(backlog: &mut Backlog<Acker>, space: &SpaceId, progress: Progress) -> 
             backlog.locked(space, Instant::now());
             Vec::new()
         }
-        Progress::Folded { caught_up: true, .. } | Progress::NoLog => backlog.caught_up(space),
+        // What is rebuilt is caught up when readers switch to it.
+        Progress::Folded { caught_up: true, .. } | Progress::NoLog | Progress::Rebuilding => {
+            backlog.caught_up(space)
+        }
         Progress::Folded { applied, caught_up: false } => backlog.moved(space, applied),
         // It keeps its place, in front of those that were moved on.
         Progress::NoRoom => Vec::new(),

@@ -26,6 +26,8 @@ macro_rules! faults {
 faults! {
     /// A phone has no network for minutes to weeks.
     Offline = "offline",
+    /// A phone has no network for more than two weeks, with events of its own, while the others go on; then it comes back.
+    Away = "away",
     /// A request is cut off before the server hears of it.
     CutBefore = "cut-before",
     /// A request is cut off halfway.
@@ -60,16 +62,6 @@ faults! {
     Pruned = "pruned",
     /// The server is restored to an older state.
     ServerRestored = "server-restored",
-}
-
-impl Fault {
-    /// Whether it befalls the server itself: then only a server that can be disturbed has it.
-    pub fn is_of_server(self) -> bool {
-        matches!(
-            self,
-            Self::Refused | Self::CommittedLate | Self::LostInBroker | Self::Pruned | Self::ServerRestored
-        )
-    }
 }
 
 impl fmt::Display for Fault {

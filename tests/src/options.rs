@@ -4,12 +4,14 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use reqwest::Url;
+use tidelog_runtime::clock::Clock;
 use tidelog_runtime::config::{Config, Sources};
 use uuid::Uuid;
 
 use crate::proxy::Proxy;
+use crate::replicas::Replicas;
 use crate::servers::{PrivateServers, shared_servers};
-use crate::world::{Replicas, SECRET, World};
+use crate::world::{SECRET, World, section};
 
 /// What a world is made of.
 pub struct WorldOptions<'a> {
@@ -19,18 +21,20 @@ pub struct WorldOptions<'a> {
     broker_proxy: Option<SocketAddr>,
     database_proxy: Option<SocketAddr>,
     schema: String,
+    clock: Option<Clock>,
 }
 
 impl Default for WorldOptions<'_> {
     fn default() -> Self {
         let schema = concat!(env!("CARGO_MANIFEST_DIR"), "/../config/fitness.yaml");
         Self {
-            replicas: Replicas { ingests: 1, projectors: 0 },
+            replicas: Replicas { ingests: 1, projectors: 0, compactors: 0 },
             servers: None,
             environment: BTreeMap::new(),
             broker_proxy: None,
             database_proxy: None,
             schema: std::fs::read_to_string(schema).expect("the example schema"),
+            clock: None,
         }
     }
 }
@@ -47,6 +51,13 @@ impl<'a> WorldOptions<'a> {
     #[must_use]
     pub fn projectors(mut self, projectors: usize) -> Self {
         self.replicas.projectors = projectors;
+        self
+    }
+
+    /// With that many compactors at the start; without this, with none.
+    #[must_use]
+    pub fn compactors(mut self, compactors: usize) -> Self {
+        self.replicas.compactors = compactors;
         self
     }
 
@@ -86,6 +97,14 @@ impl<'a> WorldOptions<'a> {
         self
     }
 
+    /// With that clock for its services and for the tokens that it makes; without this, the system's, with days as
+    /// configured.
+    #[must_use]
+    pub fn clock(mut self, clock: Clock) -> Self {
+        self.clock = Some(clock);
+        self
+    }
+
     /// Starts it.
     ///
     /// # Panics
@@ -112,6 +131,7 @@ impl<'a> WorldOptions<'a> {
             ("TIDELOG__BROKER__LOG_MAX_BYTES", (64 << 20).to_string()),
             ("TIDELOG__DATABASE__URL", database_url),
             ("TIDELOG__DATABASE__MAX_CONNECTIONS", "6".to_owned()),
+            ("TIDELOG__ARCHIVE__URL", folder.path().join("archive").display().to_string()),
             ("TIDELOG__SCHEMA__FILE", schema_file.display().to_string()),
             ("TIDELOG__SCHEMA__WATCH_INTERVAL_MS", "50".to_owned()),
             ("TIDELOG__AUTH__HS256_SECRET", SECRET.to_owned()),
@@ -131,7 +151,10 @@ impl<'a> WorldOptions<'a> {
                 *url = through(url, proxy);
             }
         }
-        World::start(direct, load(&self.environment), folder, schema_file, self.replicas).await
+        let config = load(&self.environment);
+        let configured = || Clock::from_config(&section(&config, "clock")).expect("a clock");
+        let clock = self.clock.unwrap_or_else(configured);
+        World::start(direct, config, clock, folder, schema_file, self.replicas).await
     }
 }
 

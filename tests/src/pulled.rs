@@ -1,7 +1,7 @@
 //! A pull's lines, read as a device reads them: by the counts in the headers alone.
 
 use reqwest::Method;
-use tidelog_events::frame::{Decoder, PullItem, PullReader, SegmentHeader};
+use tidelog_events::frame::{Decoder, PullItem, PullReader, SegmentHeader, SnapshotHeader};
 use tidelog_events::id::Position;
 use tidelog_events::protocol::Hello;
 
@@ -18,6 +18,8 @@ pub struct Pulled {
     pub answer: Answer,
     /// Its first line.
     pub hello: Hello,
+    /// The snapshot, where there is one: its header and its entity lines.
+    pub snapshot: Option<(SnapshotHeader, Vec<String>)>,
     /// The segment headers.
     pub headers: Vec<SegmentHeader>,
     /// The event lines behind the cursor, with their positions.
@@ -41,11 +43,13 @@ impl Pulled {
         };
         let lines = String::from_utf8(lines).expect("UTF-8");
         let mut reader = PullReader::new(&lines, Position::ZERO);
-        let (mut hello, mut headers, mut events) = (None, Vec::new(), Vec::new());
+        let (mut hello, mut snapshot, mut headers, mut events) = (None, None, Vec::new(), Vec::new());
         while let Some(item) = reader.next_item().expect("a whole answer") {
             match item {
                 PullItem::Hello(first) => hello = Some(*first),
-                PullItem::Snapshot(..) => unreachable!("nobody writes snapshots"),
+                PullItem::Snapshot(header, lines) => {
+                    snapshot = Some((header, lines.into_iter().map(str::to_owned).collect()));
+                }
                 PullItem::Segment(header, lines) => {
                     headers.push(header);
                     events.extend(lines.into_iter().map(|(position, line)| (position.0, line.to_owned())));
@@ -53,7 +57,7 @@ impl Pulled {
             }
         }
         let cursor = reader.cursor().0;
-        Self { answer, hello: hello.expect("a hello"), headers, events, cursor }
+        Self { answer, hello: hello.expect("a hello"), snapshot, headers, events, cursor }
     }
 
     /// The event lines alone.

@@ -1,4 +1,4 @@
-//! A space's read model as PostgreSQL holds it, and as it must be: what the stored log folds into.
+//! A space's read model as PostgreSQL holds it, and as it must be: what all its events fold into.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -6,16 +6,11 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 use sqlx::Row;
 use tidelog_events::fold::{Change, State};
-use tidelog_events::frame::{Decoder, SegmentBody};
-use tidelog_events::id::{Position, SpaceId};
-use tidelog_events::limits::MAX_BODY_BYTES;
+use tidelog_events::id::Position;
 use tidelog_events::schema::Schema;
-use tidelog_store::space_logs;
 
 use crate::poll::eventually;
 use crate::world::World;
-
-const WHOLE_LOG: u64 = 1 << 40;
 
 /// The rows of one space, those that readers read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,26 +60,15 @@ impl World {
         })
     }
 
-    /// What the read model of a space must be: its stored log, folded in memory with the world's schema.
+    /// What the read model of a space must be: every event that it ever had, folded in memory with the world's schema.
     ///
     /// # Panics
-    /// When the log cannot be read.
+    /// When one cannot be read.
     pub async fn folded_log(&self, space: &str) -> ReadModel {
-        let schema = std::fs::read_to_string(&self.schema_file).expect("a schema file");
-        let schema = Schema::parse(&schema).expect("a schema");
-        let id = SpaceId::new(space).expect("a space");
-        let mut connection = self.pool.acquire().await.expect("a connection");
-        let log = space_logs::behind(&mut connection, &id, Position::ZERO, WHOLE_LOG, WHOLE_LOG).await;
-        let mut decoder = Decoder::new().expect("a decoder");
+        let schema = self.schema();
         let mut folding = Folding::default();
-        for segment in log.expect("segments").segments {
-            let body = decoder.decode_one(&segment.frame, 2 * MAX_BODY_BYTES).expect("a frame");
-            let (first, last) = (segment.header.first, segment.header.last);
-            let lines = SegmentBody::split(&body, first, last).expect("the segment's lines");
-            for (position, line) in (first.0..).map(Position).zip(lines.events) {
-                let device = segment.header.batch_at(position).expect("a batch").device_id.clone();
-                folding.take(position, Change::read(line, &Arc::new(device), &schema).ok());
-            }
+        for event in self.every_event(space).await {
+            folding.take(event.position, Change::read(&event.line, &Arc::new(event.device), &schema).ok());
         }
         folding.finish(&schema)
     }

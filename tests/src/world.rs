@@ -1,5 +1,5 @@
-//! One installation of Tidelog: migrated, with a gateway and as many ingests and projectors as a test asks for, all
-//! in this process, and an HTTP client that speaks to it as anyone from outside would.
+//! One installation of Tidelog: migrated, with a gateway and as many ingests, projectors and compactors as a test asks
+//! for, all in this process, and an HTTP client that speaks to it as anyone from outside would.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -11,6 +11,7 @@ use sqlx::PgPool;
 use tempfile::TempDir;
 use tidelog_cli::token::{Access, Claims};
 use tidelog_runtime::broker::Broker;
+use tidelog_runtime::clock::Clock;
 use tidelog_runtime::config::Config;
 use tidelog_runtime::database;
 use tokio_util::sync::CancellationToken;
@@ -20,7 +21,7 @@ use crate::batch::Batch;
 use crate::gateway;
 use crate::options::WorldOptions;
 use crate::replica::Replica;
-use crate::{ingest, projector};
+use crate::replicas::Replicas;
 
 /// The secret of the worlds' tokens.
 pub const SECRET: &str = "a-secret-for-tests-of-32-bytes-or-more";
@@ -34,13 +35,6 @@ pub fn token(user: &str) -> String {
     Claims::new(user, TOKEN_HOURS).sign(SECRET).expect("a token")
 }
 
-/// How many replicas a world begins with.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Replicas {
-    pub(crate) ingests: usize,
-    pub(crate) projectors: usize,
-}
-
 /// An installation, up and running. Dropping it stops it.
 pub struct World {
     /// The log's database.
@@ -51,10 +45,12 @@ pub struct World {
     pub schema_file: PathBuf,
     /// Its services' configuration.
     pub config: Config,
+    /// Its services' clock.
+    pub clock: Clock,
     /// The gateway's address.
     pub address: SocketAddr,
     client: Client,
-    shutdown: CancellationToken,
+    pub(crate) shutdown: CancellationToken,
     _replicas: Vec<Replica>,
     _folder: TempDir,
 }
@@ -69,6 +65,7 @@ impl World {
     pub(crate) async fn start(
         direct: Config,
         config: Config,
+        clock: Clock,
         folder: TempDir,
         schema_file: PathBuf,
         replicas: Replicas,
@@ -78,36 +75,19 @@ impl World {
         let broker = connect_broker(&direct, "world").await;
         broker.ensure_streams().await.expect("streams");
         let shutdown = CancellationToken::new();
-        let address = gateway::start(&config, shutdown.child_token()).await;
-        let mut running = Vec::new();
-        running.extend((0..replicas.ingests).map(|_| ingest::start(&config, shutdown.child_token())));
-        running.extend((0..replicas.projectors).map(|_| projector::start(&config, shutdown.child_token())));
+        let address = gateway::start(&config, clock.clone(), shutdown.child_token()).await;
         Self {
             pool,
             broker,
             schema_file,
-            config,
             address,
             client: Client::builder().timeout(Duration::from_secs(90)).build().expect("a client"),
+            _replicas: replicas.start(&config, &clock, &shutdown),
             shutdown,
-            _replicas: running,
+            config,
+            clock,
             _folder: folder,
         }
-    }
-
-    /// Starts another ingest, which shares the consumer with the others.
-    pub fn start_ingest(&self) -> Replica {
-        ingest::start(&self.config, self.shutdown.child_token())
-    }
-
-    /// Starts another projector, which shares the consumer with the others.
-    pub fn start_projector(&self) -> Replica {
-        projector::start(&self.config, self.shutdown.child_token())
-    }
-
-    /// Starts another gateway and returns its address.
-    pub async fn start_gateway(&self) -> SocketAddr {
-        gateway::start(&self.config, self.shutdown.child_token()).await
     }
 
     /// Swaps the schema file as a deployment does, so that nobody reads half of it.
@@ -117,9 +97,14 @@ impl World {
         std::fs::rename(&new, &self.schema_file).expect("a swapped file");
     }
 
+    /// A user's token, by the world's clock.
+    fn token(&self, user: &str) -> String {
+        Claims::from_time(self.clock.now(), user, TOKEN_HOURS).sign(SECRET).expect("a token")
+    }
+
     /// A request with a user's token.
     pub fn request(&self, method: Method, path: &str, user: &str) -> RequestBuilder {
-        self.client.request(method, format!("http://{}{path}", self.address)).bearer_auth(token(user))
+        self.client.request(method, format!("http://{}{path}", self.address)).bearer_auth(self.token(user))
     }
 
     /// A request with that token, or with none.
@@ -133,7 +118,8 @@ impl World {
 
     /// A request of a trusted backend, which may write to every space.
     pub fn backend_request(&self, method: Method, path: &str) -> RequestBuilder {
-        let token = Claims::new("backend", TOKEN_HOURS).with_space("*", Access::Rw).sign(SECRET);
+        let claims = Claims::from_time(self.clock.now(), "backend", TOKEN_HOURS);
+        let token = claims.with_space("*", Access::Rw).sign(SECRET);
         self.client
             .request(method, format!("http://{}{path}", self.address))
             .bearer_auth(token.expect("a token"))
@@ -178,7 +164,7 @@ impl World {
     pub fn push_request(&self, gateway: SocketAddr, user: &str, batch: &Batch) -> RequestBuilder {
         self.client
             .post(format!("http://{gateway}/v1/spaces/me/events"))
-            .bearer_auth(token(user))
+            .bearer_auth(self.token(user))
             .header("Content-Type", "application/x-ndjson")
             .header("Content-Encoding", "zstd")
             .body(batch.frame())

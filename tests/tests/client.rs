@@ -6,6 +6,7 @@ mod client {
     mod clock;
     mod controls;
     mod damage;
+    mod horizon;
     mod kills;
     mod line;
     mod networks;

@@ -6,12 +6,15 @@ mod log {
     mod access;
     mod backend;
     mod bad_input;
+    mod clocks;
     mod devices;
     mod entities;
     mod forks;
     mod frames;
+    mod horizon;
     mod late;
     mod long_poll;
+    mod merged;
     mod pull;
     mod push;
     mod quarantine;

@@ -3,6 +3,7 @@
 
 mod read_models {
     mod damage;
+    mod horizons;
     mod limits;
     mod moments;
     mod news;
@@ -11,6 +12,7 @@ mod read_models {
     mod rebuilding;
     mod replicas;
     mod schema_versions;
+    mod snapshots;
     mod stored_log;
     mod workouts;
 }

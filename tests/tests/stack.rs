@@ -4,7 +4,9 @@
 mod stack {
     mod bench;
     mod chaos;
+    mod compactions;
     mod device;
+    mod doctor;
     mod entities;
     #[cfg(debug_assertions)]
     mod failpoints;

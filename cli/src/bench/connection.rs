@@ -61,19 +61,24 @@ impl Connection {
 
     /// Pulls; returns the answer's body.
     pub(super) async fn pull(&mut self, path: &str, form: Form) -> Result<Bytes> {
-        let encoding = if form == Form::Frames { "zstd" } else { "identity" };
-        let request = self
-            .request(Method::GET, path)
-            .header(ACCEPT, "application/x-ndjson")
-            .header(ACCEPT_ENCODING, encoding)
-            .body(Full::default())?;
-        let (status, body) = self.send(request).await?;
+        let (status, body) = self.try_pull(path, form).await?;
         ensure!(
             status.is_success(),
             "the gateway refused a pull: {status} {}",
             String::from_utf8_lossy(&body)
         );
         Ok(body)
+    }
+
+    /// Pulls; returns the answer's status and body.
+    pub(super) async fn try_pull(&mut self, path: &str, form: Form) -> Result<(StatusCode, Bytes)> {
+        let encoding = if form == Form::Frames { "zstd" } else { "identity" };
+        let request = self
+            .request(Method::GET, path)
+            .header(ACCEPT, "application/x-ndjson")
+            .header(ACCEPT_ENCODING, encoding)
+            .body(Full::default())?;
+        self.send(request).await
     }
 
     fn request(&self, method: Method, path: &str) -> hyper::http::request::Builder {

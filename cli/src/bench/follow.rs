@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use anyhow::{Context, Result};
-use tidelog_events::frame::{Decoder, inspect};
+use anyhow::{Context, Result, ensure};
+use tidelog_events::frame::{Decoder, SegmentHeader, SnapshotHeader, inspect};
 use tidelog_events::id::SpaceId;
 use tidelog_events::limits::MAX_BODY_BYTES;
 use tidelog_events::protocol::HelloLine;
@@ -98,9 +98,17 @@ fn hello<'a>(decoder: &mut Decoder, answer: &'a [u8]) -> Result<(u64, &'a [u8])>
     Ok((line.hello.head.0, rest))
 }
 
-/// The position of an answer's last event; only its header frames are decoded.
+/// The position of an answer's last event; only its header frames are decoded. A snapshot is refused: events that nobody
+/// can read any more are neither seen nor late.
 pub(super) fn last_position(decoder: &mut Decoder, answer: &[u8]) -> Result<Option<u64>> {
     let (_, mut rest) = hello(decoder, answer)?;
+    if !rest.is_empty() {
+        let (first_header, _) = decoder.decode_first(rest, MAX_BODY_BYTES)?;
+        ensure!(
+            SnapshotHeader::parse(&first_header).is_none(),
+            "the log was pruned beyond what the bench has read: run it with a retention that is longer than the bench"
+        );
+    }
     let mut last = None;
     while !rest.is_empty() {
         let header_bytes = inspect(rest)?.frame_bytes;
@@ -108,7 +116,7 @@ pub(super) fn last_position(decoder: &mut Decoder, answer: &[u8]) -> Result<Opti
         let frame_bytes = inspect(body)?.frame_bytes;
         if body.len() == frame_bytes {
             let line = decoder.decode_one(header, MAX_BODY_BYTES)?;
-            let header = tidelog_events::frame::SegmentHeader::parse(line.trim_ascii_end());
+            let header = SegmentHeader::parse(&line);
             last = Some(header.context("a segment has no header")?.last.0);
         }
         rest = &body[frame_bytes..];

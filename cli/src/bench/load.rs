@@ -11,7 +11,7 @@ use super::latency::Latencies;
 use super::phone::{Phone, PushRecord, Pushed};
 
 /// How long a phone waits after the stack said that it is at a limit.
-const AT_LIMIT_PAUSE: Duration = Duration::from_millis(100);
+pub(super) const AT_LIMIT_PAUSE: Duration = Duration::from_millis(100);
 
 /// When a phone pushes.
 #[derive(Debug, Clone, Copy)]
@@ -65,6 +65,7 @@ async fn run_one(space: u32, mut phone: Phone, pace: Pace, until: Until) -> Resu
         Pace::Every { first, .. } => first,
     };
     while !until.is_reached(pushes.events) {
+        phone.batch = until.next_batch(phone.batch, pushes.events);
         let batch = phone.record()?;
         // A phone that is late counts from its turn: waiting for the answer before is part of the delay.
         let is_late = Instant::now() > turn;
@@ -92,7 +93,7 @@ async fn run_one(space: u32, mut phone: Phone, pace: Pace, until: Until) -> Resu
         };
         pushes.events += u64::from(phone.batch);
         pushes.json_bytes += batch.json_bytes;
-        pushes.frame_bytes += batch.frame_bytes();
+        pushes.frame_bytes += batch.frame().len() as u64;
         match outcome {
             Pushed::Committed { last } => {
                 pushes.records.push(PushRecord { space, began, answered: Instant::now(), last });
@@ -108,6 +109,14 @@ impl Until {
         match self {
             Self::Stopped(stop) => stop.is_cancelled(),
             Self::Events(most) => events >= *most,
+        }
+    }
+
+    /// Events of the next batch: the last one may be smaller.
+    fn next_batch(&self, batch: u32, events: u64) -> u32 {
+        match self {
+            Self::Stopped(_) => batch,
+            Self::Events(most) => batch.min(u32::try_from(most.saturating_sub(events)).unwrap_or(batch)),
         }
     }
 }

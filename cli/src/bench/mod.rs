@@ -1,20 +1,26 @@
-//! `tidelog bench`: loads the stack that runs here as phones would, and measures it from outside; or measures a phone's
-//! store.
+//! `tidelog bench`: loads the stack that runs here as phones would, and measures it from outside; or services of its own
+//! beside it, whose past it makes long and has compacted; or a phone's store.
 
+mod beside;
+mod bootstrap;
+mod compact;
+mod compactor;
 mod connection;
 mod device;
 mod follow;
+mod history;
 mod latency;
 mod load;
 mod options;
-mod over_tcp;
 mod pause;
 mod phone;
 mod processes;
 mod progress;
 mod pull;
+mod reader;
 mod report;
 mod run;
+mod sizes;
 mod storage;
 mod target;
 mod window;
@@ -27,6 +33,9 @@ pub use options::BenchCommand;
 pub async fn run(command: BenchCommand) -> Result<()> {
     match command {
         BenchCommand::Stack(bench) => run::run(bench).await,
+        BenchCommand::Bootstrap(options) => bootstrap::run(options).await,
+        BenchCommand::History(options) => history::run(options).await,
+        BenchCommand::Compact(options) => compact::run(options).await,
         BenchCommand::Device(options) => device::run(options).await,
     }
 }

@@ -10,6 +10,13 @@ pub enum BenchCommand {
     /// What the stack that runs here does
     #[command(flatten)]
     Stack(StackBench),
+    /// How long a fresh device takes to have the state of a space with a long past, on services of the bench's own
+    Bootstrap(BootstrapOptions),
+    /// What a small pull costs with much and with little behind it, on services of the bench's own
+    History(HistoryOptions),
+    /// Push for weeks of shortened days, read meanwhile, compact all the time, and check that nothing is lost, on services
+    /// of the bench's own
+    Compact(CompactOptions),
     /// Measure the device's store, on the disk of this folder; needs no stack
     Device(DeviceOptions),
 }
@@ -61,6 +68,64 @@ pub struct LoadOptions {
     /// Measure services of the bench's own that reach PostgreSQL over TCP, with a database and streams of their own
     #[arg(long)]
     pub(super) tcp: bool,
+    /// Print one JSON object instead of text
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+/// Options of `tidelog bench bootstrap`.
+#[derive(Debug, Args)]
+pub struct BootstrapOptions {
+    /// Entities of the space
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub(super) entities: u32,
+    /// Events about them, as many about each
+    #[arg(long, value_name = "N", default_value_t = 20_000, value_parser = clap::value_parser!(u64).range(2..=10_000_000))]
+    pub(super) updates: u64,
+    /// Events that stay in the log; what lies before them is folded into the snapshot
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(super) keep_events: u64,
+    /// Fresh devices that are measured, one after the other
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub(super) runs: u32,
+    /// Print one JSON object instead of text
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+/// Options of `tidelog bench history`.
+#[derive(Debug, Args)]
+pub struct HistoryOptions {
+    /// Events that the spaces hold, one space for each number; all others are compared with the first
+    #[arg(long, value_name = "N,N", value_delimiter = ',', default_values_t = [1000, 1_000_000], num_args = 1..,
+          value_parser = clap::value_parser!(u64).range(1..=100_000_000))]
+    pub(super) events: Vec<u64>,
+    /// Pulls that are measured of each space and each kind of past
+    #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub(super) runs: u32,
+    /// Print one JSON object instead of text
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+/// Options of `tidelog bench compact`.
+#[derive(Debug, Args)]
+pub struct CompactOptions {
+    /// Spaces
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub(super) spaces: u32,
+    /// Events that are pushed to all of them together
+    #[arg(long, value_name = "N", default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(1..=100_000_000))]
+    pub(super) events: u64,
+    /// Days that pushing takes
+    #[arg(long, value_name = "N", default_value_t = 40, value_parser = clap::value_parser!(u32).range(2..=3650))]
+    pub(super) days: u32,
+    /// Days that events stay in the log
+    #[arg(long, value_name = "N", default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=3650))]
+    pub(super) retention_days: u32,
+    /// Seconds of a day
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=86_400))]
+    pub(super) day_seconds: u32,
     /// Print one JSON object instead of text
     #[arg(long)]
     pub(super) json: bool,

@@ -56,9 +56,9 @@ pub(super) struct Batch {
 }
 
 impl Batch {
-    /// Bytes of its frame.
-    pub(super) fn frame_bytes(&self) -> u64 {
-        self.frame.len() as u64
+    /// Its frame.
+    pub(super) fn frame(&self) -> &Bytes {
+        &self.frame
     }
 }
 
@@ -81,18 +81,18 @@ struct Answer {
 }
 
 impl Phone {
-    /// A phone that pushes to `space`.
+    /// A phone that pushes to `space` what its recorder records.
     pub(super) fn new(
         space: &SpaceId,
         device: DeviceId,
-        seed: u64,
+        recorder: Recorder,
         batch: u32,
         connection: Connection,
         encoders: Encoders,
     ) -> Self {
         Self {
             path: format!("/v1/spaces/{space}/events"),
-            recorder: Recorder::new(seed),
+            recorder,
             last: None,
             lines: Vec::new(),
             device,

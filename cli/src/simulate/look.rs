@@ -8,11 +8,12 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 use tidelog_client::transport::{Answer, OwnEventsRequest, PullRequest, Request, Transport};
 use tidelog_events::fold::{Entity, StateHash};
-use tidelog_events::frame::{PullItem, PullReader};
+use tidelog_events::frame::{Decoder, PullItem, PullReader, SegmentHeader};
 use tidelog_events::id::{DeviceId, Position, Sequence, SpaceId};
 use tidelog_events::json::canonical;
-use tidelog_events::limits::{MAX_PULL_EVENTS, MAX_READ_ENTITIES};
+use tidelog_events::limits::{MAX_BODY_BYTES, MAX_PULL_EVENTS, MAX_READ_ENTITIES};
 use tidelog_simulation::{LogEvent, QuarantinedAt, ReadModel};
+use tidelog_store::segments::Segment;
 use tidelog_store::{entities, projections};
 
 use super::stack::Stack;
@@ -48,14 +49,12 @@ impl Stack {
             while let Some(item) = reader.next_item()? {
                 match item {
                     PullItem::Hello(hello) => head = hello.head,
-                    PullItem::Snapshot(..) => {
-                        bail!("the log of {space} is pruned, and there is no archive to read")
+                    PullItem::Snapshot(header, _) => {
+                        events.extend(self.pruned(space, cursor, header.through).await?);
                     }
                     PullItem::Segment(header, found) => {
                         for (position, line) in found {
-                            let batch = header.batch_at(position).context("an event without a batch")?;
-                            let device = batch.device_id.clone();
-                            events.push(LogEvent { position, device, line: line.to_owned() });
+                            events.push(log_event(&header, position, line)?);
                         }
                     }
                 }
@@ -65,6 +64,26 @@ impl Stack {
                 return Ok(events);
             }
         }
+    }
+
+    /// The events behind `after` and through `through`, which pulls do not have any more.
+    async fn pruned(&self, space: &SpaceId, after: Position, through: Position) -> Result<Vec<LogEvent>> {
+        let mut events = Vec::new();
+        let mut decoder = Decoder::new()?;
+        let mut history = self.history.behind(space, after);
+        while history.cursor() < through {
+            let chunk = history.next_chunk().await?.context("the archive has not all that was pruned")?;
+            for Segment { header, frame } in chunk.segments {
+                let content = String::from_utf8(decoder.decode_all(&frame, MAX_BODY_BYTES)?)?;
+                let lines = content.split_terminator('\n').skip(usize::from(header.has_batch_line()));
+                for (position, line) in (header.first.0..).map(Position).zip(lines) {
+                    if (after.next()..=through).contains(&position) {
+                        events.push(log_event(&header, position, line)?);
+                    }
+                }
+            }
+        }
+        Ok(events)
     }
 
     async fn pulled(&self, space: &SpaceId, after: Position) -> Result<String> {
@@ -184,6 +203,11 @@ impl Stack {
         let answer = self.http.get(url).bearer_auth(&self.reader_token).send().await?;
         Ok(answer.error_for_status()?.json().await?)
     }
+}
+
+fn log_event(segment: &SegmentHeader, position: Position, line: &str) -> Result<LogEvent> {
+    let batch = segment.batch_at(position).context("an event without a batch")?;
+    Ok(LogEvent { position, device: batch.device_id.clone(), line: line.to_owned() })
 }
 
 /// In one form: what PostgreSQL keeps of a number is not how it was written.

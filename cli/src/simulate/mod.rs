@@ -5,6 +5,7 @@ mod cut;
 mod kill;
 mod look;
 mod options;
+mod pace;
 mod report;
 mod simulated_time;
 mod stack;
@@ -14,9 +15,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use futures_util::stream::{self, StreamExt, TryStreamExt};
-use tidelog_runtime::clock::utc_now;
+use tidelog_runtime::clock::Clock;
 use tidelog_runtime::shutdown;
 use tidelog_simulation::in_memory;
 use tidelog_simulation::plan::{Options, Plan};
@@ -27,11 +28,15 @@ use tokio::time::Instant;
 
 use crate::stack_file::StackFile;
 pub use options::SimulateOptions;
+use pace::Pace;
 use report::{Printer, TimedSeed};
 use stack::Stack;
 
 /// Users of a stack whose phones sync at the same time.
 const USERS_AT_ONCE: usize = 8;
+
+/// Seeds of a stack that keep pace with its days.
+const SEEDS_AT_ONCE: usize = 4;
 
 /// What the last syncs take of simulated time, at most. That runs ahead of the stack's own, which must not be behind it
 /// then: the gateway would find stamps of the present in the future.
@@ -44,21 +49,16 @@ pub async fn run(options: SimulateOptions) -> Result<()> {
         Arena { schemas, stack: None, run: String::new() }
     } else {
         let file = StackFile::find()?;
-        let stack = Arc::new(Stack::new(&file, &schemas.server)?);
+        let pace = seconds(options.pace).context("--pace needs a number of seconds")?;
+        let stack = Arc::new(Stack::new(&file, &schemas.server, Pace::new(pace))?);
         Arena { schemas, stack: Some((file.gateway_url, stack)), run: format!("{:08x}", fastrand::u32(..)) }
     };
     let mut printer = Printer::new(&options, arena.address());
     let stop = shutdown::on_signal()?;
-    let killing = match options.kill {
-        None => None,
-        Some(seconds) => {
-            let every = Duration::try_from_secs_f64(seconds).ok().filter(|every| !every.is_zero());
-            let every = every.context("--kill needs a number of seconds")?;
-            Some(tokio::spawn(kill::now_and_then(every, stop.clone())))
-        }
-    };
+    let every = seconds(options.kill).context("--kill needs a number of seconds")?;
+    let killing = every.map(|every| tokio::spawn(kill::now_and_then(every, stop.clone())));
     let seeds = stream::iter(options.seed.0.clone()).map(|seed| arena.seed(options.of_seed(seed)));
-    let mut seeds = seeds.buffered(arena.seeds_at_once());
+    let mut seeds = seeds.buffered(arena.seeds_at_once(&options));
     let simulated = stop.run_until_cancelled(async {
         while let Some(seed) = seeds.try_next().await? {
             printer.seed(seed)?;
@@ -75,6 +75,14 @@ pub async fn run(options: SimulateOptions) -> Result<()> {
     printer.finish(&kills)
 }
 
+/// A span above zero, where one is asked for.
+fn seconds(asked: Option<f64>) -> Result<Option<Duration>> {
+    let Some(seconds) = asked else { return Ok(None) };
+    let span = Duration::try_from_secs_f64(seconds)?;
+    ensure!(!span.is_zero(), "0 is none");
+    Ok(Some(span))
+}
+
 /// Where seeds are carried out.
 struct Arena {
     schemas: Arc<Schemas>,
@@ -89,9 +97,10 @@ impl Arena {
         self.stack.as_ref().map_or("a server in this process", |(address, _)| address)
     }
 
-    /// A stack has its hands full with one; in this process each thread has one.
-    fn seeds_at_once(&self) -> usize {
+    /// A stack has its hands full with one that does not pause; in this process each thread has one.
+    fn seeds_at_once(&self, options: &SimulateOptions) -> usize {
         match self.stack {
+            Some(_) if options.pace.is_some() => SEEDS_AT_ONCE,
             Some(_) => 1,
             None => std::thread::available_parallelism().map_or(1, usize::from),
         }
@@ -115,7 +124,7 @@ impl Arena {
     async fn on_stack(&self, options: Options, stack: &Arc<Stack>) -> Result<SeedReport> {
         let plan = Arc::new(Plan::of(&options));
         let prefix: Arc<str> = format!("sim-{}-{}-", self.run, options.seed).into();
-        let end_ms = utc_now().0 - SYNCED_WITHIN_MS;
+        let end_ms = Clock::system().now().0 - SYNCED_WITHIN_MS;
         let users = stream::iter(0..plan.users.len()).map(|user| {
             let (plan, prefix) = (Arc::clone(&plan), Arc::clone(&prefix));
             let (schemas, stack) = (Arc::clone(&self.schemas), Arc::clone(stack));

@@ -31,6 +31,10 @@ pub struct SimulateOptions {
     /// Kill a process of the stack with SIGKILL about every so many seconds; `tidelog up` starts it again
     #[arg(long, value_name = "SECONDS", conflicts_with = "in_process")]
     pub(super) kill: Option<f64>,
+    /// Let a simulated day take so many seconds at least: as many as `clock.day_seconds` of a stack that is to prune
+    /// meanwhile what is past its retention
+    #[arg(long, value_name = "SECONDS", conflicts_with = "in_process")]
+    pub(super) pace: Option<f64>,
     /// Against a server in this process that has the stack's rules, but not its storage
     #[arg(long)]
     pub(super) in_process: bool,

@@ -92,6 +92,8 @@ impl Printer {
         for (role, count) in kills {
             table.row(&format!("{role} killed"), *count, "");
         }
+        table.row("spaces pruned", counts.pruned_spaces, "while their phones synced");
+        table.row("snapshots", counts.snapshots, "that phones got in place of pruned events");
         table.title("checked");
         table.row("in the log once", counts.logged, "valid events, gapless positions, as they were recorded");
         table.row("in quarantine once", counts.quarantined, "invalid events");

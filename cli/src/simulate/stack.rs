@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use reqwest::{Client, Url};
 use sqlx::PgPool;
+use tidelog_archive::{Archive, History};
 use tidelog_client::transport::{Answer, HttpTransport, Request, Transport, Unreachable};
 use tidelog_events::id::{DeviceId, Position, Sequence, SpaceId, UserId};
 use tidelog_events::protocol::UtcTime;
@@ -18,6 +19,7 @@ use tokio::runtime::Handle;
 use tokio::time::sleep;
 
 use super::cut;
+use super::pace::Pace;
 use super::simulated_time::told_at;
 use super::waiting::{PushFate, Waiting, in_the_broker};
 use crate::local::Deadline;
@@ -39,10 +41,13 @@ pub(super) struct Stack {
     pub(super) http: Client,
     pub(super) transport: HttpTransport,
     pub(super) pool: PgPool,
+    /// What was pruned, too.
+    pub(super) history: History,
     pub(super) schema: Arc<Schema>,
     /// May read every space.
     pub(super) reader_token: String,
     waiting: Waiting,
+    pace: Pace,
     jwt_secret: String,
     operations_urls: Vec<String>,
     runtime: Handle,
@@ -62,25 +67,32 @@ impl std::error::Error for StackError {}
 
 impl Stack {
     /// The stack that `file` describes; it must judge events by `schema`.
-    pub(super) fn new(file: &StackFile, schema: &Arc<Schema>) -> Result<Self> {
+    pub(super) fn new(file: &StackFile, schema: &Arc<Schema>, pace: Pace) -> Result<Self> {
         let text = std::fs::read_to_string(&file.schema_file);
         let text = text.with_context(|| format!("cannot read {}", file.schema_file))?;
         ensure!(
             Schema::parse(&text)?.id() == schema.id(),
             "the stack runs with another schema than the example app's: start one with config/fitness.yaml"
         );
-        let mut sources = Sources::default();
+        // The keys of an archive in S3 are this process's own.
+        let mut sources = Sources::from_process();
         sources.environment.insert("TIDELOG__DATABASE__URL".to_owned(), file.database_url.clone());
-        let database: DatabaseConfig = Config::load(&sources)?.section("database")?;
+        sources.environment.insert("TIDELOG__ARCHIVE__URL".to_owned(), file.archive_url.clone());
+        let config = Config::load(&sources)?;
+        let database: DatabaseConfig = config.section("database")?;
+        let pool = database::connect(&database, "tidelog-simulate")?;
+        let archive = Archive::open(&config.section("archive")?)?;
         let reader = Claims::new("simulation", TOKEN_HOURS).with_space("*", Access::R);
         Ok(Self {
             gateway: Url::parse(&file.gateway_url)?,
             http: Client::builder().timeout(REQUEST_TIMEOUT).build()?,
             transport: HttpTransport::new(&file.gateway_url)?.request_timeout(REQUEST_TIMEOUT),
-            pool: database::connect(&database, "tidelog-simulate")?,
+            history: History::new(pool.clone(), archive),
+            pool,
             schema: Arc::clone(schema),
             reader_token: reader.sign(&file.jwt_secret)?,
             waiting: Waiting::default(),
+            pace,
             jwt_secret: file.jwt_secret.clone(),
             operations_urls: file.operations_urls.values().cloned().collect(),
             runtime: Handle::current(),
@@ -121,6 +133,7 @@ impl Stack {
         now: UtcTime,
         cut: Option<Cut>,
     ) -> Result<Answer, Unreachable> {
+        self.pace.keep(request.space(), now).await;
         let token = Claims::new(user.as_str(), TOKEN_HOURS).sign(&self.jwt_secret);
         let token = token.map_err(|error| Unreachable(error.to_string()))?;
         match cut {

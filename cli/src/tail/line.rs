@@ -1,13 +1,13 @@
-//! One event as a line for people.
+//! One event, or a snapshot, as a line for people.
 
 use std::fmt::Write as _;
 use std::io::Write as _;
 
 use owo_colors::Style;
 use tidelog_client::inspect::printable;
-use tidelog_events::id::SpaceId;
+use tidelog_events::id::{Position, SpaceId};
 
-use super::pull::CommittedEvent;
+use super::pull::{CommittedEvent, Pulled, Snapshot};
 use crate::terminal::styled;
 
 /// How lines look.
@@ -17,23 +17,33 @@ pub(super) struct Printer {
 }
 
 impl Printer {
-    /// Prints the events in their order.
-    pub(super) fn print(&self, space: &SpaceId, events: &[CommittedEvent]) {
+    /// Prints what a pull brought: a snapshot for the events that are gone, then the events in their order.
+    pub(super) fn print(&self, space: &SpaceId, pulled: &Pulled) {
         let mut text = String::new();
-        for event in events {
+        if let Some(snapshot) = &pulled.snapshot {
+            let _ = writeln!(text, "{}", self.snapshot_line(space, snapshot));
+        }
+        for event in &pulled.events {
             let _ = writeln!(text, "{}", self.line(space, event));
         }
         // Nobody reads any more: the next signal ends us.
         let _ = std::io::stdout().write_all(text.as_bytes());
     }
 
+    fn place(&self, space: &SpaceId, position: Position) -> String {
+        if self.with_space { format!("{space} #{position}") } else { format!("#{position}") }
+    }
+
+    fn snapshot_line(&self, space: &SpaceId, snapshot: &Snapshot) -> String {
+        let place = self.place(space, snapshot.through);
+        let entities = snapshot.entities.len();
+        let what = format!("snapshot of {entities} entities; the events through here are pruned");
+        format!("{:23}  {place:<14}  {}", "", styled(&what, Style::new().dimmed(), self.colours))
+    }
+
     fn line(&self, space: &SpaceId, event: &CommittedEvent) -> String {
         let time = event.timestamp.get(..23).unwrap_or(&event.timestamp).replace('T', " ");
-        let place = if self.with_space {
-            format!("{space} #{}", event.position)
-        } else {
-            format!("#{}", event.position)
-        };
+        let place = self.place(space, event.position);
         let payload = event.payload.as_ref().map_or("", |payload| payload.get());
         format!(
             "{}  {place:<14}  {}  {}  {}  {}",
@@ -75,6 +85,17 @@ mod tests {
             "2025-08-06 10:30:00.000  user-1 #7       phone-1  LAP_RECORDED  w-1  {\"laps\":1}"
         );
         assert!(line(false).contains("  #7              phone-1"));
+    }
+
+    #[test]
+    fn a_snapshot_is_one_line_that_tells_through_where_and_how_many_entities() {
+        let space = SpaceId::new("user-1").unwrap();
+        let snapshot = serde_json::from_str(r#"{"through":40,"entities":[{"type":"workout"},{}]}"#).unwrap();
+        let line = Printer { with_space: true, colours: false }.snapshot_line(&space, &snapshot);
+        assert_eq!(
+            line.trim_start(),
+            "user-1 #40      snapshot of 2 entities; the events through here are pruned"
+        );
     }
 
     #[test]

@@ -65,7 +65,7 @@ async fn one_space(source: &Source, space: &SpaceId, after: Option<u64>, follow:
     loop {
         match source.pull(space, cursor, follow).await {
             Ok(pulled) => {
-                printer.print(space, &pulled.events);
+                printer.print(space, &pulled);
                 cursor = pulled.cursor;
                 if !follow && !pulled.more {
                     return Ok(());
@@ -120,7 +120,7 @@ async fn catch_up(
             // Nothing there yet: the next look comes soon.
             Ok(pulled) if pulled.cursor <= *cursor => return Ok(()),
             Ok(pulled) => {
-                printer.print(space, &pulled.events);
+                printer.print(space, &pulled);
                 *cursor = pulled.cursor;
             }
             Err(error) if follow => {

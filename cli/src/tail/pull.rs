@@ -5,8 +5,10 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use reqwest::{Client, Url};
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 use tidelog_events::id::{Position, SpaceId};
+use tidelog_events::limits::MAX_SAFE_INTEGER;
 
 /// Seconds that a pull waits for news.
 const WAIT_SECONDS: u64 = 20;
@@ -26,7 +28,15 @@ pub(super) struct Pulled {
     pub(super) head: Position,
     pub(super) cursor: Position,
     pub(super) more: bool,
+    pub(super) snapshot: Option<Snapshot>,
     pub(super) events: Vec<CommittedEvent>,
+}
+
+/// What stands for the events that are gone, as far as it is shown.
+#[derive(Debug, Deserialize)]
+pub(super) struct Snapshot {
+    pub(super) through: Position,
+    pub(super) entities: Vec<IgnoredAny>,
 }
 
 /// An event of the log, as far as it is shown.
@@ -51,7 +61,8 @@ impl Source {
 
     /// The last position of a space.
     pub(super) async fn head(&self, space: &SpaceId) -> Result<Position> {
-        Ok(self.get(space, Position::ZERO, 1, 0).await?.head)
+        // Whoever asks from beyond the head is told where it is, and nothing else.
+        Ok(self.get(space, Position(MAX_SAFE_INTEGER), 1, 0).await?.head)
     }
 
     /// The events behind `cursor`; if there are none, it waits for some or not.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use owo_colors::Style;
-use tidelog_runtime::clock::utc_now;
+use tidelog_runtime::clock::Clock;
 
 use crate::stack_file::StackFile;
 use crate::terminal::{shows_colours, styled};
@@ -50,7 +50,7 @@ pub(super) fn print_phones(stack: &StackFile) -> Result<()> {
 }
 
 fn push_command(stack: &StackFile) -> String {
-    let now = utc_now();
+    let now = Clock::system().now();
     let body = serde_json::json!({
         "deviceId": "curl-1",
         "events": [{

@@ -70,7 +70,7 @@ impl Folder {
     }
 
     fn empty(&self) -> Result<()> {
-        for name in ["nats", "postgres", "logs", phones::FOLDER] {
+        for name in ["nats", "postgres", "archive", "logs", phones::FOLDER] {
             let inner = self.path.join(name);
             if inner.exists() {
                 fs::remove_dir_all(&inner).with_context(|| format!("cannot empty {}", inner.display()))?;

@@ -40,6 +40,9 @@ pub struct UpOptions {
     /// How many replicas of the projector
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=16))]
     projectors: u16,
+    /// How many replicas of the compactor
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(0..=16))]
+    compactors: u16,
     /// How many simulated phones record workouts and sync, two of each user: something to look at
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u16).range(0..=phones::MOST))]
     phones: u16,
@@ -52,7 +55,8 @@ pub async fn run(options: UpOptions) -> Result<()> {
     let folder = Folder::take(options.fresh).await?;
     let stop = stop_on_signals()?;
 
-    let replicas = Replicas { ingests: options.ingests, projectors: options.projectors };
+    let replicas =
+        Replicas { ingests: options.ingests, projectors: options.projectors, compactors: options.compactors };
     let start = Stack::start(&folder, given, options.config.as_deref(), replicas);
     let mut stack = tokio::select! {
         stack = start => stack?,

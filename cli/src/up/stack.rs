@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 use futures_util::future::try_join_all;
+use tidelog_archive::ArchiveConfig;
 use tidelog_runtime::config::{Config, SchemaConfig, Sources};
 
 use super::child::Child;
@@ -48,6 +49,7 @@ impl Stack {
         let numbered = [
             ("ingest", programs.ingest, replicas.ingests),
             ("projector", programs.projector, replicas.projectors),
+            ("compactor", programs.compactor, replicas.compactors),
         ];
         for (name, program, count) in numbered {
             for number in 1..=count {
@@ -76,12 +78,14 @@ impl Stack {
 pub(super) struct Replicas {
     pub(super) ingests: u16,
     pub(super) projectors: u16,
+    pub(super) compactors: u16,
 }
 
 struct Programs {
     gateway: PathBuf,
     ingest: PathBuf,
     projector: PathBuf,
+    compactor: PathBuf,
 }
 
 impl Programs {
@@ -90,6 +94,7 @@ impl Programs {
             gateway: program("tidelog-gateway")?,
             ingest: program("tidelog-ingest")?,
             projector: program("tidelog-projector")?,
+            compactor: program("tidelog-compactor")?,
         })
     }
 }
@@ -161,7 +166,13 @@ fn common_sources(config: Option<&Path>) -> Result<Sources> {
         let file = file.canonicalize().with_context(|| format!("cannot find {}", file.display()))?;
         sources.file = Some(file);
     }
-    let schema: SchemaConfig = Config::load(&sources)?.section("schema")?;
+    let config = Config::load(&sources)?;
+    let archive: ArchiveConfig = config.section("archive")?;
+    if !archive.url.contains("://") {
+        let folder = root().join(&archive.url);
+        sources.environment.insert("TIDELOG__ARCHIVE__URL".to_owned(), folder.display().to_string());
+    }
+    let schema: SchemaConfig = config.section("schema")?;
     if !schema.file.exists() {
         let in_root = root().join(&schema.file);
         ensure!(
@@ -239,7 +250,8 @@ fn describe(
     let demo = Claims::new(DEMO_USER, TOKEN_HOURS).with_space(DEMO_USER, Access::Rw);
     let admin = Claims::new("admin", TOKEN_HOURS).with_admin();
     let operations = services.iter().map(|service| (service.role.clone(), service.operations_url.clone()));
-    let schema: SchemaConfig = Config::load(sources)?.section("schema")?;
+    let config = Config::load(sources)?;
+    let schema: SchemaConfig = config.section("schema")?;
     Ok(StackFile {
         schema_file: schema.file.canonicalize()?.display().to_string(),
         admin_url: gateway_url.clone(),
@@ -247,6 +259,7 @@ fn describe(
         operations_urls: operations.collect(),
         nats_url: servers.nats_url.clone(),
         database_url: servers.database_url.clone(),
+        archive_url: config.section::<ArchiveConfig>("archive")?.url,
         token: demo.sign(&jwt_secret)?,
         admin_token: admin.sign(&jwt_secret)?,
         jwt_secret,

@@ -98,6 +98,33 @@ impl Pulled {
         self
     }
 
+    /// A segment that was merged of these batches.
+    pub fn merged(mut self, first: u64, batches: &[(&str, &[String])]) -> Self {
+        let mut last = first - 1;
+        let mut lines = Vec::new();
+        let mut batch = |&(device, events): &(&str, &[String])| {
+            let batch = SegmentBatch {
+                first: Position(last + 1),
+                device_id: DeviceId::new(device).unwrap(),
+                user_id: UserId::new("ann").unwrap(),
+                received_at: UtcTime(NOON),
+                released: false,
+            };
+            last += events.len() as u64;
+            for event in events {
+                lines.extend_from_slice(format!("{event}\n").as_bytes());
+            }
+            batch
+        };
+        let batches = batches.iter().map(&mut batch).collect();
+        let (first, last) = (Position(first), Position(last));
+        let header = SegmentHeader { first, last, lines: last.0 + 1 - first.0, batches, positions: None };
+        self.lines.extend(header.line());
+        self.lines.extend(lines);
+        self.hello.head = self.hello.head.max(last);
+        self
+    }
+
     pub fn snapshot(mut self, through: u64, entities: &[String], devices: &[(&str, u64)]) -> Self {
         let mut state_hash = StateHash::default();
         for line in entities {

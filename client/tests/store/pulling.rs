@@ -34,6 +34,26 @@ fn an_echo_moves_an_event_from_the_overlay_into_the_confirmed_state() {
 }
 
 #[test]
+fn a_merged_segment_brings_own_and_others_events_from_the_middle_of_it_on() {
+    let mut device = Device::new("phone-1");
+    device.record_laps(3);
+    let log = lines(&device);
+    let (one, two) = ([lap(1, 5)], [lap(2, 6)]);
+    device.take_pull(&Pulled::noon().segment(1, "watch", &one).segment(2, "phone-1", &log[..1]).lines());
+    assert_eq!(device.pending(), [2, 3]);
+
+    let batches: [(&str, &[_]); 4] =
+        [("watch", &one), ("phone-1", &log[..2]), ("watch", &two), ("phone-1", &log[2..])];
+    device.take_pull(&Pulled::noon().behind(2, 5).merged(1, &batches).lines());
+    assert!(device.pending().is_empty());
+    let positions: Vec<_> = device.events().iter().map(|event| event.position.unwrap().0).collect();
+    assert_eq!(positions, [2, 3, 5]);
+    assert_eq!(device.fields("workout", "w-1").unwrap()["laps"], 4, "two of each");
+    assert_eq!(device.store.space(&ann()).unwrap().cursor, Position(5));
+    assert_eq!(device.store.shown_lines(&ann()).unwrap(), device.store.confirmed_lines(&ann()).unwrap());
+}
+
+#[test]
 fn an_answer_taken_twice_or_late_changes_nothing() {
     let mut device = Device::new("phone-1");
     device.record_laps(2);

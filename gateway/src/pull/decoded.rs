@@ -21,15 +21,22 @@ pub(crate) struct DamagedSegment {
 #[derive(Debug, thiserror::Error)]
 enum Damage {
     #[error(transparent)]
-    Frame(#[from] FrameError),
-    #[error(transparent)]
-    Unsafe(#[from] Unsafe),
+    Frame(#[from] DamagedFrame),
     #[error(transparent)]
     Lines(#[from] TornSegment),
-    #[error("something stands behind the frame")]
-    Trailing,
     #[error("nothing says which batch its first event came in")]
     Origin,
+}
+
+/// A stored frame that is not what was written.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum DamagedFrame {
+    #[error(transparent)]
+    Content(#[from] FrameError),
+    #[error(transparent)]
+    Unsafe(#[from] Unsafe),
+    #[error("something stands behind the frame")]
+    Trailing,
 }
 
 impl DamagedSegment {
@@ -39,14 +46,14 @@ impl DamagedSegment {
 }
 
 /// Looks at a stored frame without decoding it; returns the bytes that it decodes to.
+pub(super) fn inspect_frame(stored: &[u8]) -> Result<u64, DamagedFrame> {
+    let frame = inspect(stored)?;
+    if frame.frame_bytes == stored.len() { Ok(frame.content_bytes) } else { Err(DamagedFrame::Trailing) }
+}
+
+/// Looks at a segment's frame without decoding it; returns the bytes that it decodes to.
 pub(super) fn inspect_stored(segment: &Segment) -> Result<u64, DamagedSegment> {
-    let damaged = DamagedSegment::at(segment.header.first);
-    let frame = inspect(&segment.frame).map_err(|error| damaged(error.into()))?;
-    if frame.frame_bytes == segment.frame.len() {
-        Ok(frame.content_bytes)
-    } else {
-        Err(damaged(Damage::Trailing))
-    }
+    inspect_frame(&segment.frame).map_err(|error| DamagedSegment::at(segment.header.first)(error.into()))
 }
 
 /// Decodes as many of the segments as decode to `limit_bytes`, and at least one.
@@ -63,7 +70,7 @@ pub(crate) fn decode(
         if bytes > limit_bytes && !bodies.is_empty() {
             break;
         }
-        let body = decoder.decode_one(&segment.frame, content_bytes as usize);
+        let body = decoder.decode_one(&segment.frame, content_bytes as usize).map_err(DamagedFrame::from);
         bodies.push(body.map_err(|error| DamagedSegment::at(segment.header.first)(error.into()))?);
     }
     Ok(bodies)

@@ -1,15 +1,21 @@
 //! The answer as one JSON object. An event's own keys are spliced in as they stand in its line, so that not a
-//! byte of a payload changes.
+//! byte of a payload changes; and entity lines are put in by who has them.
+
+use std::collections::BTreeMap;
 
 use serde::Serialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
-use tidelog_events::frame::SegmentBatch;
+use tidelog_events::fold::StateHash;
+use tidelog_events::frame::{SegmentBatch, SnapshotHeader};
 use tidelog_events::id::{DeviceId, EntityId, Epoch, EventId, Position, Sequence, UserId};
 use tidelog_events::protocol::{DeviceState, Hello, UtcTime};
 use utoipa::ToSchema;
 
 use super::decoded::DecodedSegment;
+
+/// What stands before the entities of a snapshot in the answer's text.
+const ENTITIES: &[u8] = b"\"entities\":[";
 
 /// A pull's answer.
 #[derive(Debug, Serialize, ToSchema)]
@@ -21,12 +27,16 @@ pub(super) struct PullAnswer {
     epoch: Option<Epoch>,
     /// The space's last position.
     head: Position,
-    /// The position through which the log has been pruned.
+    /// The position through which the log has been pruned: a snapshot stands for it.
     horizon: Position,
     /// The schema version that the server judges events by.
     schema_version: u32,
     /// What the server has of the calling device; null where the caller named none.
     device: Option<DeviceState>,
+    /// Where `after` lies before the horizon: the state through it, in the place of the events that are gone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(required = false)]
+    snapshot: Option<PulledSnapshot>,
     /// The events, by position.
     #[schema(value_type = Vec<PulledEvent>)]
     events: Box<RawValue>,
@@ -35,6 +45,52 @@ pub(super) struct PullAnswer {
     cursor: Position,
     /// Whether the log goes on behind `cursor`.
     more: bool,
+}
+
+/// The folded entities of a space through a position. They replace what the reader has folded.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+struct PulledSnapshot {
+    /// The position through which the log is folded.
+    through: Position,
+    /// The schema version that folded it.
+    schema_version: u32,
+    /// The state hash of the entities, by type; empty where types were asked for.
+    #[schema(value_type = BTreeMap<String, String>)]
+    state_hash: StateHash,
+    /// The last sequence of each device at or below `through`.
+    #[schema(value_type = BTreeMap<String, u64>)]
+    devices: BTreeMap<DeviceId, Sequence>,
+    /// The entities by type and id, invisible ones too.
+    #[schema(value_type = Vec<PulledEntity>)]
+    entities: [(); 0],
+}
+
+impl From<SnapshotHeader> for PulledSnapshot {
+    fn from(header: SnapshotHeader) -> Self {
+        let SnapshotHeader { through, schema_version, entities: _, state_hash, devices } = header;
+        Self { through, schema_version, state_hash, devices, entities: [] }
+    }
+}
+
+/// An entity with all that a later fold needs. A clock is `[stamp, deviceId, sequence]` of the event that wrote.
+#[derive(Debug, ToSchema)]
+#[schema(rename_all = "camelCase")]
+#[expect(dead_code, reason = "it describes the stored lines")]
+struct PulledEntity {
+    /// The greatest clock of the events that create it.
+    #[schema(required = false, value_type = Vec<Value>)]
+    created: Value,
+    /// The greatest clock of the events that delete it. It is visible if it was created later.
+    #[schema(required = false, value_type = Vec<Value>)]
+    deleted: Value,
+    /// Its id.
+    entity_id: EntityId,
+    /// Its type.
+    r#type: String,
+    /// The fields that were ever written, each in the form of its merge rule.
+    #[schema(value_type = Object)]
+    fields: Value,
 }
 
 /// An event of the log, with where it stands and whence it came.
@@ -71,20 +127,32 @@ pub(super) struct PulledEvent {
     payload: Value,
 }
 
-/// The answer's text.
-pub(super) fn body(hello: Hello, segments: &[DecodedSegment<'_>]) -> Result<Vec<u8>, serde_json::Error> {
-    let cursor = segments.last().map_or(hello.cursor, |segment| segment.header.last);
-    serde_json::to_vec(&PullAnswer {
+/// The answer's text without the entities of its snapshot, and where they belong.
+pub(super) fn body(
+    hello: Hello,
+    snapshot: Option<SnapshotHeader>,
+    segments: &[DecodedSegment<'_>],
+) -> Result<(Vec<u8>, usize), serde_json::Error> {
+    let before = snapshot.as_ref().map_or(hello.cursor, |snapshot| snapshot.through);
+    let cursor = segments.last().map_or(before, |segment| segment.header.last);
+    let is_filled_in = snapshot.is_some();
+    let text = serde_json::to_vec(&PullAnswer {
         server_time: hello.server_time,
         epoch: hello.epoch,
         head: hello.head,
         horizon: hello.horizon,
         schema_version: hello.schema_version,
         device: hello.device,
+        snapshot: snapshot.map(PulledSnapshot::from),
         events: events(segments)?,
         cursor,
         more: cursor < hello.head,
-    })
+    })?;
+    // Events, which may hold anything, stand behind it; before it no name of a type or a device has a list.
+    let mut keys = text.windows(ENTITIES.len());
+    let entities_at = if is_filled_in { keys.position(|key| key == ENTITIES) } else { None };
+    let entities_at = entities_at.map_or(text.len(), |at| at + ENTITIES.len());
+    Ok((text, entities_at))
 }
 
 fn events(segments: &[DecodedSegment<'_>]) -> Result<Box<RawValue>, serde_json::Error> {

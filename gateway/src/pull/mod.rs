@@ -7,6 +7,8 @@ mod json;
 mod negotiate;
 mod read;
 mod request;
+mod snapshot;
+mod stream;
 #[cfg(test)]
 mod testing;
 mod wait;
@@ -14,12 +16,14 @@ mod wait;
 use std::sync::Arc;
 
 use async_nats::HeaderMap;
+use axum::body::Body;
 use axum::extract::State;
 use axum::response::Response;
+use sqlx::PgPool;
 use tidelog_events::id::SpaceId;
 use tidelog_events::protocol::ReaderHint;
 use tidelog_runtime::broker::Broker;
-use tidelog_runtime::clock::utc_now;
+use tidelog_runtime::clock::Clock;
 use tidelog_runtime::metrics::{Metric, MetricKind};
 
 use crate::auth::SpaceReader;
@@ -36,11 +40,23 @@ pub use wait::Waiting;
 
 use answer::Answer;
 use read::{LogRead, Wanted};
+use snapshot::EntityWriter;
+use stream::Entities;
 
 /// The metrics of pulls.
 pub(crate) const METRICS: &[Metric] = &[
     ("tidelog_gateway_pulls_total", MetricKind::Counter, "Pulls that were answered, by format"),
     ("tidelog_gateway_served_events_total", MetricKind::Counter, "Events that pulls were answered with"),
+    (
+        "tidelog_gateway_served_snapshots_total",
+        MetricKind::Counter,
+        "Snapshots that pulls were answered with",
+    ),
+    (
+        "tidelog_gateway_broken_off_pulls_total",
+        MetricKind::Counter,
+        "Answers that broke off, since a part of their snapshot was missing or damaged, or could not be read",
+    ),
     ("tidelog_gateway_waiting_pulls", MetricKind::Gauge, "Pulls that wait for news"),
     ("tidelog_gateway_waiting_slots", MetricKind::Gauge, "Slots whose hints are listened to"),
 ];
@@ -48,7 +64,8 @@ pub(crate) const METRICS: &[Metric] = &[
 /// Pull the log
 ///
 /// What lies behind `after`, in order. `Accept: application/x-ndjson` gets lines: a hello, then segments, each a
-/// header line that counts the lines behind it. If the caller accepts the content encoding `zstd`, these are the
+/// header line that counts the lines behind it. Where `after` lies before the horizon, a snapshot stands between: a
+/// header line that counts, then the entities that the log through the horizon folds into. If the caller accepts the content encoding `zstd`, these are the
 /// stored frames: whole segments, of which the first may begin before `after` + 1. Decoded lines and JSON begin at
 /// `after` + 1 and end at `limit`. With `wait`, an answer without news comes when there is some, or in time.
 #[utoipa::path(
@@ -63,13 +80,17 @@ pub(crate) const METRICS: &[Metric] = &[
         (status = 200, description = "What the log holds", content(
             (json::PullAnswer = "application/json"),
             (String = "application/x-ndjson", example = "{\"hello\":{\"serverTime\":\"2026-01-01T07:00:00.000Z\",\
-              \"epoch\":\"0198c1c1-0000-4000-8000-000000000001\",\"head\":1,\"horizon\":0,\"schemaVersion\":1,\
+              \"epoch\":\"0198c1c1-0000-4000-8000-000000000001\",\"head\":2,\"horizon\":1,\"schemaVersion\":1,\
               \"cursor\":0,\"device\":null}}\n\
-              {\"segment\":{\"first\":1,\"last\":1,\"lines\":2,\"batches\":[{\"first\":1,\"deviceId\":\"phone-1\",\
+              {\"snapshot\":{\"through\":1,\"schemaVersion\":1,\"entities\":1,\
+              \"stateHash\":{\"workout\":\"07096af6c997d545e7665b7c9ee3cf0d\"},\"devices\":{\"phone-1\":1}}}\n\
+              {\"created\":[\"2025-12-01T07:00:00.000Z-0000\",\"phone-1\",1],\"entityId\":\"w-1\",\"fields\":{\"name\":\
+              {\"latest\":[\"Run\",[\"2025-12-01T07:00:00.000Z-0000\",\"phone-1\",1]]}},\"type\":\"workout\"}\n\
+              {\"segment\":{\"first\":2,\"last\":2,\"lines\":2,\"batches\":[{\"first\":2,\"deviceId\":\"phone-1\",\
               \"userId\":\"ann\",\"receivedAt\":\"2026-01-01T07:00:00.000Z\"}]}}\n\
               {\"batch\":{\"deviceId\":\"phone-1\"}}\n\
-              {\"eventId\":\"018f4f7e-0000-7000-8000-000000000001\",\"deviceSequence\":1,\"type\":\"WORKOUT_CREATED\",\
-              \"entityId\":\"w-1\",\"timestamp\":\"2026-01-01T07:00:00.000Z-0000\",\"payload\":{\"name\":\"Run\"}}\n"),
+              {\"eventId\":\"018f4f7e-0000-7000-8000-000000000002\",\"deviceSequence\":2,\"type\":\"LAP_RECORDED\",\
+              \"entityId\":\"w-1\",\"timestamp\":\"2026-01-01T07:00:00.000Z-0000\",\"payload\":{\"laps\":1}}\n"),
         )),
         (status = 400, description = "`request-invalid`", body = Problem),
         (status = 401, description = "`unauthorized`", body = Problem),
@@ -81,14 +102,17 @@ pub(crate) const METRICS: &[Metric] = &[
     ),
     security(("token" = [])),
 )]
+#[expect(clippy::too_many_arguments, reason = "each is something that a pull draws on")]
 pub(crate) async fn pull_log(
     SpaceReader { space }: SpaceReader,
     request: PullRequest,
     State(waiting): State<Waiting>,
     State(schema): State<CurrentSchema>,
     State(config): State<Arc<GatewayConfig>>,
+    State(pool): State<PgPool>,
     State(codecs): State<Codecs>,
     State(broker): State<Broker>,
+    State(clock): State<Clock>,
 ) -> Result<Response, Problem> {
     let wanted = Wanted {
         space,
@@ -98,16 +122,24 @@ pub(crate) async fn pull_log(
         device: request.device.clone(),
     };
     let read = waiting.read(&wanted, request.wait).await?;
-    hint_reader(broker, wanted.space, &request, &read);
+    hint_reader(broker, wanted.space.clone(), &request, &read);
     let schema = schema.get();
-    let hello = read.hello(request.device.as_ref(), schema.version(), utc_now());
+    let hello = read.hello(request.device.as_ref(), schema.version(), clock.now());
     let answer = work::run(answer::work_bytes(&read, &request), || {
         codecs.with(|codec| answer::answer(&read, hello, &request, &schema, config.pull_bytes, codec))
     });
-    let Answer { body, events } =
+    let Answer { body, entities_at, events } =
         answer.map_err(|error| Problem::internal(&error))?.map_err(|error| Problem::internal(&error))?;
     metrics::counter!("tidelog_gateway_pulls_total", "format" => request.format.as_str()).increment(1);
     metrics::counter!("tidelog_gateway_served_events_total").increment(events);
+    metrics::counter!("tidelog_gateway_served_snapshots_total").increment(u64::from(read.snapshot.is_some()));
+    let body = match entities_at.zip(read.snapshot.as_ref()) {
+        None => Body::from(body),
+        Some((at, snapshot)) => {
+            let writer = EntityWriter::new(&snapshot.snapshot, &request);
+            Entities::new(pool, codecs, wanted.space, snapshot, writer).into_body(body, at)
+        }
+    };
     Ok(answer::response(request.format, body))
 }
 

@@ -1,5 +1,6 @@
-//! The one read behind an answer: the space, its segments behind a cursor and what the server has of the callers'
-//! devices, all of one moment (`REPEATABLE READ`), so that a horizon that moves meanwhile opens no hole.
+//! The one read behind an answer: the space, the snapshot that stands for the log through its horizon, its segments
+//! behind a cursor and what the server has of the callers' devices, all of one moment (`REPEATABLE READ`), so that a
+//! horizon that moves meanwhile opens no hole.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -11,6 +12,8 @@ use tidelog_events::limits::MAX_HELLO_QUARANTINED;
 use tidelog_events::protocol::{DeviceState, Hello, QuarantinedEvent, UtcTime};
 use tidelog_runtime::database::within;
 use tidelog_store::segments::Segment;
+use tidelog_store::snapshot_parts::{self, Part};
+use tidelog_store::snapshots::{self, Snapshot};
 use tidelog_store::{devices, quarantine, space_logs};
 
 use crate::problem::Problem;
@@ -61,14 +64,45 @@ pub(super) struct LogRead {
     pub(super) epoch: Option<Epoch>,
     pub(super) head: Position,
     pub(super) horizon: Position,
-    /// What the segments begin behind: the cursor that was asked for, or 0 where that lies beyond the head.
+    /// What the answer begins behind: the cursor that was asked for, or 0 where that lies beyond the head.
     pub(super) cursor: Position,
+    /// What stands for the log through the horizon, where the cursor lies before it.
+    pub(super) snapshot: Option<SnapshotRead>,
     pub(super) segments: Vec<Segment>,
     /// The state of each device that was asked for.
     pub(super) devices: BTreeMap<DeviceId, DeviceState>,
 }
 
+/// A snapshot at the horizon.
+#[derive(Debug)]
+pub(super) struct SnapshotRead {
+    pub(super) snapshot: Snapshot,
+    /// Its parts if they fit into an answer; else the first ones, or none. They never change and stay a while when the
+    /// horizon moves on, so the others may be read later.
+    pub(super) parts: Vec<Part>,
+}
+
+impl SnapshotRead {
+    /// Whether all parts are here.
+    pub(super) fn is_whole(&self) -> bool {
+        self.parts.len() == self.snapshot.parts as usize
+    }
+}
+
+/// Nothing stands for the log through a horizon: what was pruned there cannot be told.
+#[derive(Debug, thiserror::Error)]
+#[error("there is no snapshot at the horizon {horizon} of the space {space}")]
+struct NoSnapshot {
+    space: SpaceId,
+    horizon: Position,
+}
+
 impl LogRead {
+    /// What the segments begin behind.
+    pub(super) fn segments_after(&self) -> Position {
+        self.snapshot.as_ref().map_or(self.cursor, |read| read.snapshot.through)
+    }
+
     /// Whether a reader whose cursor is `after` learns anything: that there are events, or that its log is gone.
     pub(super) fn is_news(&self, after: Position) -> bool {
         self.head != after
@@ -88,18 +122,33 @@ impl LogRead {
     }
 }
 
-/// Reads the log: in one statement, or where callers' devices are asked for, in one transaction.
+/// Reads the log: in one statement, or in one transaction where more belongs to it: the state of callers' devices, or a
+/// snapshot.
 pub(super) async fn read_log(pool: &PgPool, query: &LogQuery<'_>) -> Result<LogRead, Problem> {
     let read = within(READ_TIMEOUT, async {
         if query.devices.is_empty() {
-            return read_at(&mut *pool.acquire().await?, query).await;
+            let read = log_at(&mut *pool.acquire().await?, query).await?;
+            if read.as_ref().is_none_or(|read| read.horizon <= query.after) {
+                return Ok(read);
+            }
         }
         let mut moment = one_moment(pool).await?;
-        let read = read_at(&mut moment, query).await?;
+        let mut read = log_at(&mut moment, query).await?;
+        if let Some(read) = &mut read {
+            read.devices = device_states(&mut moment, query).await?;
+            if query.after < read.horizon {
+                read.snapshot = snapshot_at(&mut moment, query, read.horizon).await?;
+            }
+        }
         moment.commit().await?;
         Ok(read)
     });
-    read.await?.ok_or_else(|| erased(query.space))
+    let read = read.await?.ok_or_else(|| erased(query.space))?;
+    if query.after < read.horizon && read.snapshot.is_none() {
+        let (space, horizon) = (query.space.clone(), read.horizon);
+        return Err(Problem::internal(&NoSnapshot { space, horizon }));
+    }
+    Ok(read)
 }
 
 /// A transaction that sees the tables as they are at its first statement.
@@ -113,13 +162,13 @@ pub(crate) fn erased(space: &SpaceId) -> Problem {
 }
 
 /// `None`: the space was erased.
-async fn read_at(connection: &mut PgConnection, query: &LogQuery<'_>) -> sqlx::Result<Option<LogRead>> {
+async fn log_at(connection: &mut PgConnection, query: &LogQuery<'_>) -> sqlx::Result<Option<LogRead>> {
     let LogQuery { space, after, events, bytes, .. } = *query;
-    let log = space_logs::behind(&mut *connection, space, after, events, bytes).await?;
+    let log = space_logs::behind(connection, space, after, events, bytes).await?;
     if log.erased {
         return Ok(None);
     }
-    let mut read = LogRead { devices: device_states(connection, query).await?, ..LogRead::default() };
+    let mut read = LogRead::default();
     if let Some(space) = log.space {
         (read.epoch, read.head, read.horizon) = (Some(space.epoch), space.head, space.horizon);
         if after <= space.head {
@@ -127,6 +176,22 @@ async fn read_at(connection: &mut PgConnection, query: &LogQuery<'_>) -> sqlx::R
         }
     }
     Ok(Some(read))
+}
+
+/// The snapshot at the horizon, with its parts if they fit into an answer's bytes.
+async fn snapshot_at(
+    connection: &mut PgConnection,
+    query: &LogQuery<'_>,
+    horizon: Position,
+) -> sqlx::Result<Option<SnapshotRead>> {
+    let LogQuery { space, bytes, .. } = *query;
+    let Some(snapshot) = snapshots::at(&mut *connection, space, horizon).await? else { return Ok(None) };
+    let parts = if snapshot.bytes <= bytes {
+        snapshot_parts::from(connection, space, horizon, 0, bytes as i64).await?
+    } else {
+        Vec::new()
+    };
+    Ok(Some(SnapshotRead { snapshot, parts }))
 }
 
 async fn device_states(

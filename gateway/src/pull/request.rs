@@ -28,7 +28,8 @@ pub(crate) struct PullParams {
     #[serde(default)]
     #[param(default = 0)]
     after: u64,
-    /// Events of the answer, at most; clamped to the server's limit. Frames are whole segments, at least one.
+    /// Events of the answer, at most, those not counted that a snapshot stands for; clamped to the server's limit.
+    /// Frames are whole segments, at least one.
     #[param(default = 1000, minimum = 1, maximum = 10_000)]
     limit: Option<u64>,
     /// Seconds to wait for news if there is none; clamped to the server's limit.
@@ -38,7 +39,8 @@ pub(crate) struct PullParams {
     /// The calling device: the answer tells what the server has of it.
     #[param(value_type = Option<String>)]
     device_id: Option<DeviceId>,
-    /// Entity types, separated by commas: only their events are sent. `cursor` passes over the others.
+    /// Entity types, separated by commas: only their events are sent, and only their entities of a snapshot. `cursor`
+    /// passes over the others.
     #[param(example = "workout")]
     types: Option<String>,
 }
@@ -61,11 +63,6 @@ pub(crate) struct PullRequest {
 }
 
 impl PullRequest {
-    /// The position through which the answer may go.
-    pub(super) fn through(&self) -> Position {
-        Position(self.after.0 + self.limit)
-    }
-
     fn check(
         params: PullParams,
         format: Format,

@@ -14,9 +14,9 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use tidelog_events::protocol::{Outcome, PushAnswer};
+use tidelog_events::protocol::{Outcome, PushAnswer, UtcTime};
 use tidelog_runtime::broker::Broker;
-use tidelog_runtime::clock::utc_now;
+use tidelog_runtime::clock::Clock;
 use tidelog_runtime::config::LimitsConfig;
 use tidelog_runtime::failpoint::{self, Failpoint};
 use tidelog_runtime::metrics::{Metric, MetricKind};
@@ -88,13 +88,14 @@ pub async fn push_batch(
     State(codecs): State<Codecs>,
     State(broker): State<Broker>,
     State(pushes): State<Pushes>,
+    State(clock): State<Clock>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
     let started = Instant::now();
     let format = body::Format::of(&headers)?;
     let body::Received { body, place } = body::receive(body, &limits, &config, &pushes.room).await?;
-    let rules = Rules { limits: &limits, schema: &schema.get(), now: utc_now() };
+    let rules = Rules { limits: &limits, schema: &schema.get(), now: clock.now() };
     let bytes = body::decoded_bytes(&body, format.encoding, &limits);
     let turn = if work::is_short(bytes) { None } else { pushes.room.turn().await };
     let batch = work::run(bytes, || parse::parse(&body, format, &writer, &rules, &codecs))?;
@@ -106,10 +107,10 @@ pub async fn push_batch(
     failpoint::reach(Failpoint::GatewayAfterPublish);
     drop(place);
     let outcome = waiting.receipt(config.commit_wait()).await;
-    answer(outcome, started)
+    answer(outcome, started, clock.now())
 }
 
-fn answer(outcome: Option<Outcome>, started: Instant) -> Result<Response, Problem> {
+fn answer(outcome: Option<Outcome>, started: Instant, server_time: UtcTime) -> Result<Response, Problem> {
     let label = match &outcome {
         Some(Outcome::Committed(_)) => "committed",
         Some(Outcome::Refused { .. }) => "refused",
@@ -118,7 +119,6 @@ fn answer(outcome: Option<Outcome>, started: Instant) -> Result<Response, Proble
     metrics::counter!("tidelog_gateway_pushes_total", "outcome" => label).increment(1);
     metrics::histogram!("tidelog_gateway_push_seconds", "outcome" => label)
         .record(started.elapsed().as_secs_f64());
-    let server_time = utc_now();
     match outcome {
         Some(Outcome::Committed(done)) => Ok(Json(PushAnswer {
             committed: true,

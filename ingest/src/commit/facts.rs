@@ -7,7 +7,7 @@ use serde::Deserialize;
 use sqlx::PgConnection;
 use tidelog_events::admit::Mark;
 use tidelog_events::frame::{Decoder, SegmentBody};
-use tidelog_events::id::{DeviceId, EventId, Sequence, SpaceId};
+use tidelog_events::id::{DeviceId, EventId, Position, Sequence, SpaceId};
 use tidelog_events::limits::MAX_BODY_BYTES;
 use tidelog_events::protocol::QuarantinedEvent;
 use tidelog_store::devices::MarkColumns;
@@ -120,10 +120,16 @@ impl Facts {
         decoder: &mut Decoder,
     ) -> Result<(), CommitError> {
         for (space, device, segment) in segments::of_devices(connection, wanted).await? {
-            let Some(ledger) = self.ledgers.get_mut(&(space, device)) else { continue };
+            let key = (space, device);
+            let Some(ledger) = self.ledgers.get_mut(&key) else { continue };
             let Some(body) = stored_body(decoder, &segment) else { continue };
-            let lines = SegmentBody::split(&body, segment.header.first, segment.header.last);
-            for line in lines.map(|body| body.events).unwrap_or_default() {
+            let Segment { header, .. } = &segment;
+            let lines = SegmentBody::split(&body, header.first, header.last);
+            let lines = lines.map(|body| body.events).unwrap_or_default();
+            // Merged segments hold other devices' events, too, with the same sequences.
+            let is_own = |position| header.batch_at(position).is_some_and(|batch| batch.device_id == key.1);
+            let positioned = (header.first.0..).map(Position).zip(lines);
+            for (_, line) in positioned.filter(|(position, _)| is_own(*position)) {
                 if let Ok(Numbered { event_id, device_sequence: Some(sequence) }) = serde_json::from_str(line)
                 {
                     ledger.known.insert(sequence, event_id);

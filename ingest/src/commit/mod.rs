@@ -12,6 +12,8 @@ use std::time::Duration;
 use sqlx::{PgConnection, PgPool};
 use tidelog_events::frame::{Decoder, Encoder, FrameError};
 use tidelog_events::id::{Position, SpaceId};
+use tidelog_events::protocol::UtcTime;
+use tidelog_runtime::clock::Clock;
 use tidelog_runtime::database::out_of_time;
 use tidelog_runtime::failpoint::{self, Failpoint};
 use tidelog_store::{devices, erasures, quarantine, segments, spaces};
@@ -44,6 +46,7 @@ pub(crate) enum CommitError {
 pub(crate) struct Committer {
     pool: PgPool,
     deadline: Duration,
+    clock: Clock,
     decoder: Decoder,
     encoder: Encoder,
 }
@@ -51,8 +54,8 @@ pub(crate) struct Committer {
 impl Committer {
     /// A transaction that takes longer than `deadline` counts as failed; whether it was committed is then not
     /// known, and the watermarks make trying again harmless.
-    pub(crate) fn new(pool: PgPool, deadline: Duration) -> Result<Self, FrameError> {
-        Ok(Self { pool, deadline, decoder: Decoder::new()?, encoder: Encoder::new()? })
+    pub(crate) fn new(pool: PgPool, deadline: Duration, clock: Clock) -> Result<Self, FrameError> {
+        Ok(Self { pool, deadline, clock, decoder: Decoder::new()?, encoder: Encoder::new()? })
     }
 
     /// Commits what can be committed now, and says of each batch what became of it, in the same order.
@@ -75,7 +78,7 @@ impl Committer {
         let mut facts = facts::marks(&mut transaction, &plan, &mut self.decoder).await?;
         facts.look_up_overlaps(&mut transaction, &plan, &mut self.decoder).await?;
         plan.place(&mut facts, &mut self.encoder)?;
-        write(&mut transaction, &plan, &facts).await?;
+        write(&mut transaction, &plan, &facts, self.clock.now()).await?;
         failpoint::reach(Failpoint::IngestBeforeCommit);
         transaction.commit().await?;
         failpoint::reach(Failpoint::IngestAfterCommit);
@@ -117,6 +120,7 @@ async fn write(
     connection: &mut PgConnection,
     plan: &Plan<'_>,
     facts: &facts::Facts,
+    now: UtcTime,
 ) -> Result<(), CommitError> {
     let appended = plan.segment_columns();
     if !appended.is_empty() {
@@ -126,7 +130,7 @@ async fn write(
     }
     let marks = facts.moved_marks();
     if !marks.is_empty() {
-        devices::set_marks(connection, &marks).await?;
+        devices::set_marks(connection, &marks, now).await?;
     }
     if !plan.quarantined.is_empty() {
         quarantine::insert(connection, &plan.quarantined).await?;

@@ -35,11 +35,25 @@ pub enum Failpoint {
     ProjectorBeforeCommit,
     /// A fold is committed; its messages are not acknowledged.
     ProjectorAfterCommit,
+    /// Segments are merged, and their transaction open.
+    CompactorBeforeMerge,
+    /// A part of a snapshot is written.
+    CompactorAfterPart,
+    /// A snapshot is written; it is not verified.
+    CompactorAfterSnapshot,
+    /// A snapshot is verified; nothing is archived.
+    CompactorAfterVerify,
+    /// An object of the archive is written; it is not listed.
+    CompactorAfterArchive,
+    /// A space is pruned, and its transaction open.
+    CompactorBeforePrune,
+    /// A space is pruned; what is left over from before is still there.
+    CompactorAfterPrune,
 }
 
 impl Failpoint {
     /// Every failpoint.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 14] = [
         Self::GatewayAfterPublish,
         Self::IngestBeforeCommit,
         Self::IngestAfterCommit,
@@ -47,6 +61,13 @@ impl Failpoint {
         Self::IngestAfterLog,
         Self::ProjectorBeforeCommit,
         Self::ProjectorAfterCommit,
+        Self::CompactorBeforeMerge,
+        Self::CompactorAfterPart,
+        Self::CompactorAfterSnapshot,
+        Self::CompactorAfterVerify,
+        Self::CompactorAfterArchive,
+        Self::CompactorBeforePrune,
+        Self::CompactorAfterPrune,
     ];
 
     /// Its name in `TIDELOG_FAILPOINT`.
@@ -59,6 +80,13 @@ impl Failpoint {
             Self::IngestAfterLog => "ingest-after-log",
             Self::ProjectorBeforeCommit => "projector-before-commit",
             Self::ProjectorAfterCommit => "projector-after-commit",
+            Self::CompactorBeforeMerge => "compactor-before-merge",
+            Self::CompactorAfterPart => "compactor-after-part",
+            Self::CompactorAfterSnapshot => "compactor-after-snapshot",
+            Self::CompactorAfterVerify => "compactor-after-verify",
+            Self::CompactorAfterArchive => "compactor-after-archive",
+            Self::CompactorBeforePrune => "compactor-before-prune",
+            Self::CompactorAfterPrune => "compactor-after-prune",
         }
     }
 }

@@ -17,6 +17,15 @@ where
     parse(column, row.try_get::<&str, _>(column)?)
 }
 
+/// A text array column as ids.
+pub(crate) fn ids<T>(row: &PgRow, column: &str) -> sqlx::Result<Vec<T>>
+where
+    T: FromStr,
+    T::Err: std::error::Error + Send + Sync + 'static,
+{
+    row.try_get::<Vec<String>, _>(column)?.iter().map(|text| parse(column, text)).collect()
+}
+
 fn parse<T>(column: &str, text: &str) -> sqlx::Result<T>
 where
     T: FromStr,

@@ -3,7 +3,8 @@
 use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Row};
 use tidelog_events::admit::Mark;
-use tidelog_events::id::{DeviceId, EventId, SpaceId};
+use tidelog_events::id::{DeviceId, EventId, Position, SpaceId};
+use tidelog_events::protocol::UtcTime;
 use uuid::Uuid;
 
 use crate::columns;
@@ -83,26 +84,34 @@ impl<'a> MarkColumns<'a> {
     }
 }
 
-/// Writes watermarks, making rows for new devices; the caller holds the spaces' locks.
-pub async fn set_marks(connection: &mut PgConnection, marks: &MarkColumns<'_>) -> sqlx::Result<()> {
+/// Writes watermarks of devices that were seen at `now`, making rows for new ones; the caller holds the spaces' locks.
+pub async fn set_marks(
+    connection: &mut PgConnection,
+    marks: &MarkColumns<'_>,
+    now: UtcTime,
+) -> sqlx::Result<()> {
     sqlx::query(
-        "INSERT INTO devices (space_id, device_id, user_id, last_sequence, last_event_id)
-         SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::uuid[])
+        "INSERT INTO devices (space_id, device_id, user_id, last_sequence, last_event_id, last_seen_at)
+         SELECT space_id, device_id, user_id, last_sequence, last_event_id,
+                timestamptz 'epoch' + $6::bigint * interval '1 millisecond'
+         FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::uuid[])
+           AS marks (space_id, device_id, user_id, last_sequence, last_event_id)
          ON CONFLICT (space_id, device_id) DO UPDATE
          SET user_id = EXCLUDED.user_id, last_sequence = EXCLUDED.last_sequence,
-             last_event_id = EXCLUDED.last_event_id, last_seen_at = now()",
+             last_event_id = EXCLUDED.last_event_id, last_seen_at = EXCLUDED.last_seen_at",
     )
     .bind(&marks.spaces)
     .bind(&marks.devices)
     .bind(&marks.users)
     .bind(&marks.sequences)
     .bind(&marks.event_ids)
+    .bind(now.0)
     .execute(connection)
     .await?;
     Ok(())
 }
 
-/// Notes that devices were seen with these cursors. Only devices that have pushed have a row: reading makes
+/// Notes that devices were seen with these cursors at `now`. Only devices that have pushed have a row: reading makes
 /// none, or whoever may only read could fill the table. Rows are locked in order, so that no two writers wait for
 /// each other.
 pub async fn note_readers(
@@ -110,6 +119,7 @@ pub async fn note_readers(
     spaces: &[&str],
     devices: &[&str],
     cursors: &[i64],
+    now: UtcTime,
 ) -> sqlx::Result<()> {
     sqlx::query(
         "WITH seen AS (
@@ -119,14 +129,43 @@ pub async fn note_readers(
              ORDER BY devices.space_id, devices.device_id
              FOR UPDATE OF devices
          )
-         UPDATE devices SET cursor = seen.cursor, last_seen_at = now()
+         UPDATE devices
+         SET cursor = seen.cursor, last_seen_at = timestamptz 'epoch' + $4::bigint * interval '1 millisecond'
          FROM seen
          WHERE devices.space_id = seen.space_id AND devices.device_id = seen.device_id",
     )
     .bind(spaces)
     .bind(devices)
     .bind(cursors)
+    .bind(now.0)
     .execute(connection)
     .await?;
     Ok(())
+}
+
+/// The least cursor from `from` on and below `below` among the devices that were seen since then. Devices of single
+/// events read nothing; there may be very many, and none of their rows is looked at.
+pub async fn least_active_cursor(
+    connection: &mut PgConnection,
+    space: &SpaceId,
+    active_since: UtcTime,
+    (from, below): (Position, Position),
+) -> sqlx::Result<Option<Position>> {
+    // `;` is the character behind `:`.
+    let cursor: Option<i64> = sqlx::query_scalar(
+        "SELECT min(cursor) FROM (
+             SELECT cursor, last_seen_at FROM devices WHERE space_id = $1 AND device_id < 'event:'
+             UNION ALL
+             SELECT cursor, last_seen_at FROM devices WHERE space_id = $1 AND device_id >= 'event;'
+         ) AS readers
+         WHERE cursor >= $2 AND cursor < $3
+           AND last_seen_at >= timestamptz 'epoch' + $4 * interval '1 millisecond'",
+    )
+    .bind(space.as_str())
+    .bind(from.as_i64())
+    .bind(below.as_i64())
+    .bind(active_since.0)
+    .fetch_one(connection)
+    .await?;
+    Ok(cursor.map(Position::from_i64))
 }

@@ -3,7 +3,10 @@
 pub mod conditions;
 pub mod visible;
 
+use std::collections::BTreeMap;
+
 use serde_json::{Map, Value};
+use sqlx::postgres::PgRow;
 use sqlx::types::Json;
 use sqlx::{PgConnection, Row};
 use tidelog_events::fold::EntityKey;
@@ -66,15 +69,39 @@ pub async fn lines(
     .bind(bytes)
     .fetch_all(connection)
     .await?;
-    let stored = |row: &sqlx::postgres::PgRow| {
-        let entity_type = row.try_get::<&str, _>("entity_type")?.into();
+    let stored = |row: &PgRow| {
         Ok(StoredEntity {
             space: columns::id(row, "space_id")?,
-            key: EntityKey { entity_type, entity_id: columns::id(row, "entity_id")? },
+            key: key(row)?,
             clocks: row.try_get("clocks")?,
         })
     };
     rows.iter().map(stored).collect()
+}
+
+/// The positions of the last events that are folded into those of these entities that are there.
+pub async fn updated_positions(
+    connection: &mut PgConnection,
+    wanted: &KeyColumns<'_>,
+) -> sqlx::Result<BTreeMap<EntityKey, Position>> {
+    let rows = sqlx::query(
+        "SELECT entity_type, entity_id, updated_position
+         FROM unnest($1::text[], $2::integer[], $3::text[], $4::text[])
+           AS wanted (space_id, generation, entity_type, entity_id)
+         JOIN entities USING (space_id, generation, entity_type, entity_id)",
+    )
+    .bind(&wanted.spaces)
+    .bind(&wanted.generations)
+    .bind(&wanted.types)
+    .bind(&wanted.ids)
+    .fetch_all(connection)
+    .await?;
+    rows.iter().map(|row| Ok((key(row)?, columns::position(row, "updated_position")?))).collect()
+}
+
+fn key(row: &PgRow) -> sqlx::Result<EntityKey> {
+    let entity_type = row.try_get::<&str, _>("entity_type")?.into();
+    Ok(EntityKey { entity_type, entity_id: columns::id(row, "entity_id")? })
 }
 
 /// The lines of all entities of a generation, invisible ones too, by type and id.
@@ -90,6 +117,64 @@ pub async fn all_lines(
     .bind(generation)
     .fetch_all(connection)
     .await
+}
+
+/// An entity as readers and folders get it.
+#[derive(Debug, Clone)]
+pub struct WholeEntity {
+    /// Which entity.
+    pub key: EntityKey,
+    /// Its line.
+    pub line: String,
+    /// Whether readers see it.
+    pub visible: bool,
+    /// Its fields, as readers get them.
+    pub view: Map<String, Value>,
+}
+
+/// Entities of a generation behind `after` in order of type and id, invisible ones too: as many as have `bytes` bytes of
+/// lines, but no more than if each had 256, and at least one if there is any.
+pub async fn behind(
+    connection: &mut PgConnection,
+    space: &SpaceId,
+    generation: i32,
+    after: Option<&EntityKey>,
+    bytes: i64,
+) -> sqlx::Result<Vec<WholeEntity>> {
+    // What is counted must be read, so it should not be much more than is answered.
+    let most = bytes / 256 + 1;
+    let rows = sqlx::query(
+        "SELECT entity_type, entity_id, clocks, visible, view FROM (
+             SELECT entity_type, entity_id, clocks, visible, view, row_number() OVER turn AS turn,
+                    sum(octet_length(clocks)) OVER turn - octet_length(clocks) AS bytes_before
+             FROM (
+                 SELECT entity_type, entity_id, clocks, visible, view FROM entities
+                 WHERE space_id = $1 AND generation = $2 AND (entity_type, entity_id) > ($3, $4)
+                 ORDER BY entity_type, entity_id LIMIT $6
+             ) AS next
+             WINDOW turn AS (ORDER BY entity_type, entity_id)
+         ) AS counted
+         WHERE turn = 1 OR bytes_before < $5
+         ORDER BY entity_type, entity_id",
+    )
+    .bind(space.as_str())
+    .bind(generation)
+    .bind(after.map_or("", |key| &*key.entity_type))
+    .bind(after.map_or("", |key| key.entity_id.as_str()))
+    .bind(bytes)
+    .bind(most)
+    .fetch_all(connection)
+    .await?;
+    let whole = |row: &sqlx::postgres::PgRow| {
+        let entity_type = row.try_get::<&str, _>("entity_type")?.into();
+        Ok(WholeEntity {
+            key: EntityKey { entity_type, entity_id: columns::id(row, "entity_id")? },
+            line: row.try_get("clocks")?,
+            visible: row.try_get("visible")?,
+            view: row.try_get::<Json<_>, _>("view")?.0,
+        })
+    };
+    rows.iter().map(whole).collect()
 }
 
 /// Entities to write, column by column.

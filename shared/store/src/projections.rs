@@ -26,6 +26,8 @@ pub struct Projection {
     pub mixed: bool,
     /// The head of the space's log: at least this.
     pub head: Position,
+    /// The position through which the log has been pruned: at least this.
+    pub horizon: Position,
 }
 
 fn projection(row: &PgRow) -> sqlx::Result<Projection> {
@@ -37,26 +39,42 @@ fn projection(row: &PgRow) -> sqlx::Result<Projection> {
         schema: columns::schema(row)?,
         mixed: row.try_get("mixed")?,
         head: columns::position(row, "head")?,
+        horizon: columns::position(row, "horizon")?,
     })
 }
 
-/// Makes rows for the spaces that have a log and no row yet.
-pub async fn ensure(connection: &mut PgConnection, spaces: &[&str], schema: &SchemaId) -> sqlx::Result<()> {
+/// Makes rows for the spaces that have a log and no row yet. Where there are entities all the same, a row was lost, and
+/// nothing says what is folded into them: the new one begins another generation. Returns those spaces.
+pub async fn ensure(
+    connection: &mut PgConnection,
+    spaces: &[&str],
+    schema: &SchemaId,
+) -> sqlx::Result<Vec<SpaceId>> {
     // In order, so that two replicas that meet the same new spaces wait for each other in one direction.
-    sqlx::query(
-        "INSERT INTO projections (space_id, schema_version, schema_fingerprint)
-         SELECT spaces.space_id, $2, $3 FROM spaces
+    let made = sqlx::query(
+        "INSERT INTO projections (space_id, generation, schema_version, schema_fingerprint)
+         SELECT spaces.space_id, 1 + coalesce((
+                    SELECT max(generation) FROM entities WHERE entities.space_id = spaces.space_id
+                ), 0), $2, $3
+         FROM spaces
          WHERE spaces.space_id = ANY ($1::text[])
            AND NOT EXISTS (SELECT FROM projections AS present WHERE present.space_id = spaces.space_id)
          ORDER BY spaces.space_id
-         ON CONFLICT DO NOTHING",
+         ON CONFLICT DO NOTHING
+         RETURNING space_id, generation",
     )
     .bind(spaces)
     .bind(i64::from(schema.version))
     .bind(&*schema.fingerprint)
-    .execute(connection)
+    .fetch_all(connection)
     .await?;
-    Ok(())
+    let mut orphaned = Vec::new();
+    for row in &made {
+        if row.try_get::<i32, _>("generation")? > 1 {
+            orphaned.push(columns::id(row, "space_id")?);
+        }
+    }
+    Ok(orphaned)
 }
 
 /// Those of the spaces that have a row and a log.
@@ -84,7 +102,7 @@ pub async fn total_applied(connection: &mut PgConnection, spaces: &[&str]) -> sq
 /// Locks those of the spaces' projections that nobody else has locked, until the transaction ends.
 pub async fn lock_free(connection: &mut PgConnection, spaces: &[&str]) -> sqlx::Result<Vec<Projection>> {
     let rows = sqlx::query(
-        "SELECT space_id, generation, applied, state_hash, schema_version, schema_fingerprint, mixed, head
+        "SELECT space_id, generation, applied, state_hash, schema_version, schema_fingerprint, mixed, head, horizon
          FROM projections JOIN spaces USING (space_id)
          WHERE space_id = ANY ($1::text[])
          ORDER BY space_id
@@ -99,7 +117,7 @@ pub async fn lock_free(connection: &mut PgConnection, spaces: &[&str]) -> sqlx::
 /// Locks one space's projection, waiting for whoever has it.
 pub async fn lock(connection: &mut PgConnection, space: &SpaceId) -> sqlx::Result<Option<Projection>> {
     let row = sqlx::query(
-        "SELECT space_id, generation, applied, state_hash, schema_version, schema_fingerprint, mixed, head
+        "SELECT space_id, generation, applied, state_hash, schema_version, schema_fingerprint, mixed, head, horizon
          FROM projections JOIN spaces USING (space_id)
          WHERE space_id = $1
          FOR UPDATE OF projections",
@@ -113,7 +131,7 @@ pub async fn lock(connection: &mut PgConnection, space: &SpaceId) -> sqlx::Resul
 /// One space's projection, as a reader sees it; none before anything was folded.
 pub async fn find(connection: &mut PgConnection, space: &SpaceId) -> sqlx::Result<Option<Projection>> {
     let row = sqlx::query(
-        "SELECT space_id, generation, applied, state_hash, schema_version, schema_fingerprint, mixed, head
+        "SELECT space_id, generation, applied, state_hash, schema_version, schema_fingerprint, mixed, head, horizon
          FROM projections JOIN spaces USING (space_id)
          WHERE space_id = $1",
     )

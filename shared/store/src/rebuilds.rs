@@ -22,6 +22,29 @@ pub struct Rebuild {
     pub schema: SchemaId,
     /// Whether nobody reads the generation any more.
     pub retired: bool,
+    /// The snapshot that it starts from, by its position; 0 where it starts from nothing, or has not started.
+    pub snapshot: Position,
+    /// The part of the snapshot that is taken in next.
+    pub next_part: u32,
+}
+
+impl Rebuild {
+    /// Whether nothing was put into its generation yet.
+    pub fn is_fresh(&self) -> bool {
+        self.applied == Position::ZERO && self.snapshot == Position::ZERO
+    }
+
+    /// The same, not started.
+    #[must_use]
+    pub fn afresh(self) -> Self {
+        Self {
+            applied: Position::ZERO,
+            state_hash: StateHash::default(),
+            snapshot: Position::ZERO,
+            next_part: 0,
+            ..self
+        }
+    }
 }
 
 fn rebuild(row: &PgRow) -> sqlx::Result<Rebuild> {
@@ -31,6 +54,8 @@ fn rebuild(row: &PgRow) -> sqlx::Result<Rebuild> {
         state_hash: row.try_get::<Json<_>, _>("state_hash")?.0,
         schema: columns::schema(row)?,
         retired: row.try_get("retired")?,
+        snapshot: columns::position(row, "snapshot")?,
+        next_part: row.try_get::<i32, _>("next_part")?.cast_unsigned(),
     })
 }
 
@@ -72,11 +97,50 @@ pub async fn begin_outdated(
     Ok(())
 }
 
+/// Begins one for each of these spaces that has none under way and that no schema of a later version has folded;
+/// returns those. The caller holds the locks of their projections.
+pub async fn begin_each(
+    connection: &mut PgConnection,
+    spaces: &[&str],
+    schema: &SchemaId,
+) -> sqlx::Result<Vec<SpaceId>> {
+    let rows = sqlx::query(
+        "INSERT INTO rebuilds (space_id, generation, schema_version, schema_fingerprint)
+         SELECT space_id, generation + 1, $2, $3 FROM projections
+         WHERE space_id = ANY ($1::text[]) AND schema_version <= $2
+         ORDER BY space_id
+         ON CONFLICT DO NOTHING
+         RETURNING space_id",
+    )
+    .bind(spaces)
+    .bind(i64::from(schema.version))
+    .bind(&*schema.fingerprint)
+    .fetch_all(connection)
+    .await?;
+    rows.iter().map(|row| columns::id(row, "space_id")).collect()
+}
+
+/// Has the entities deleted that were there before these spaces' projections, which were just made
+/// ([`crate::projections::ensure`]).
+pub async fn retire_orphans(connection: &mut PgConnection, spaces: &[SpaceId]) -> sqlx::Result<()> {
+    sqlx::query(
+        "INSERT INTO rebuilds (space_id, generation, schema_version, schema_fingerprint, retired)
+         SELECT space_id, generation - 1, schema_version, schema_fingerprint, true FROM projections
+         WHERE space_id = ANY ($1::text[])
+         ORDER BY space_id
+         ON CONFLICT DO NOTHING",
+    )
+    .bind(spaces.iter().map(SpaceId::as_str).collect::<Vec<_>>())
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
 /// Locks a space's rebuild until the transaction ends, unless somebody else has it.
 pub async fn lock_free(connection: &mut PgConnection, space: &SpaceId) -> sqlx::Result<Option<Rebuild>> {
     let row = sqlx::query(
-        "SELECT generation, applied, state_hash, schema_version, schema_fingerprint, retired FROM rebuilds
-         WHERE space_id = $1 FOR UPDATE SKIP LOCKED",
+        "SELECT generation, applied, state_hash, schema_version, schema_fingerprint, retired, snapshot, next_part
+         FROM rebuilds WHERE space_id = $1 FOR UPDATE SKIP LOCKED",
     )
     .bind(space.as_str())
     .fetch_optional(connection)
@@ -87,6 +151,14 @@ pub async fn lock_free(connection: &mut PgConnection, space: &SpaceId) -> sqlx::
 /// Whether the space has a rebuild under way.
 pub async fn is_under_way(connection: &mut PgConnection, space: &SpaceId) -> sqlx::Result<bool> {
     sqlx::query_scalar("SELECT EXISTS (SELECT FROM rebuilds WHERE space_id = $1)")
+        .bind(space.as_str())
+        .fetch_one(connection)
+        .await
+}
+
+/// Whether a generation of the space's entities is being filled.
+pub async fn is_filling(connection: &mut PgConnection, space: &SpaceId) -> sqlx::Result<bool> {
+    sqlx::query_scalar("SELECT EXISTS (SELECT FROM rebuilds WHERE space_id = $1 AND NOT retired)")
         .bind(space.as_str())
         .fetch_one(connection)
         .await
@@ -104,13 +176,17 @@ pub async fn list(connection: &mut PgConnection, limit: i64) -> sqlx::Result<Vec
 /// Writes how far it is; the caller holds the lock.
 pub async fn update(connection: &mut PgConnection, space: &SpaceId, now: &Rebuild) -> sqlx::Result<()> {
     sqlx::query(
-        "UPDATE rebuilds SET generation = $2, applied = $3, state_hash = $4, retired = $5 WHERE space_id = $1",
+        "UPDATE rebuilds SET generation = $2, applied = $3, state_hash = $4, retired = $5, snapshot = $6,
+                next_part = $7
+         WHERE space_id = $1",
     )
     .bind(space.as_str())
     .bind(now.generation)
     .bind(now.applied.as_i64())
     .bind(Json(&now.state_hash))
     .bind(now.retired)
+    .bind(now.snapshot.as_i64())
+    .bind(now.next_part.cast_signed())
     .execute(connection)
     .await?;
     Ok(())

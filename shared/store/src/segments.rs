@@ -1,5 +1,7 @@
 //! `segments`: the log itself, a row a run of positions.
 
+pub mod mergeable;
+
 use sqlx::postgres::PgRow;
 use sqlx::types::Json;
 use sqlx::{PgConnection, Row};
@@ -170,20 +172,33 @@ pub struct DeviceRange {
     pub range: SequenceRange,
 }
 
-/// The stored segments that hold any of the devices' sequences, each with its device.
+/// The stored segments that may hold any of the devices' sequences, each with its device. Those that were merged hold
+/// other devices' events, too.
 pub async fn of_devices(
     connection: &mut PgConnection,
     wanted: &[DeviceRange],
 ) -> sqlx::Result<Vec<(SpaceId, DeviceId, Segment)>> {
     let rows = sqlx::query(
-        "SELECT segments.space_id, first, last, segments.device_id, user_id, released, batches, frame,
+        "WITH wanted AS (
+             SELECT space_id, device_id, from_sequence, to_sequence
+             FROM unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[])
+               AS wanted (space_id, device_id, from_sequence, to_sequence)
+         ), found AS (
+             SELECT wanted.space_id, wanted.device_id AS of_device, segments.last FROM wanted
+             JOIN segments ON segments.space_id = wanted.space_id AND segments.device_id = wanted.device_id
+              AND segments.last_sequence >= wanted.from_sequence
+              AND segments.first_sequence <= wanted.to_sequence
+             UNION ALL
+             SELECT wanted.space_id, wanted.device_id, merged.last FROM wanted
+             JOIN segment_devices AS merged
+               ON merged.space_id = wanted.space_id AND merged.device_id = wanted.device_id
+              AND merged.last_sequence >= wanted.from_sequence
+              AND merged.first_sequence <= wanted.to_sequence
+         )
+         SELECT space_id, of_device, first, last, device_id, user_id, released, batches, frame,
                 (extract(epoch FROM received_at) * 1000)::bigint AS received_ms
-         FROM unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[])
-           AS wanted (space_id, device_id, from_sequence, to_sequence)
-         JOIN segments ON segments.space_id = wanted.space_id AND segments.device_id = wanted.device_id
-          AND segments.last_sequence >= wanted.from_sequence
-          AND segments.first_sequence <= wanted.to_sequence
-         ORDER BY segments.space_id, last",
+         FROM found JOIN segments USING (space_id, last)
+         ORDER BY space_id, last",
     )
     .bind(wanted.iter().map(|w| w.space.as_str()).collect::<Vec<_>>())
     .bind(wanted.iter().map(|w| w.device.as_str()).collect::<Vec<_>>())
@@ -192,7 +207,7 @@ pub async fn of_devices(
     .fetch_all(connection)
     .await?;
     rows.iter()
-        .map(|row| Ok((columns::id(row, "space_id")?, columns::id(row, "device_id")?, segment(row)?)))
+        .map(|row| Ok((columns::id(row, "space_id")?, columns::id(row, "of_device")?, segment(row)?)))
         .collect()
 }
 
@@ -215,6 +230,97 @@ pub async fn of_single_event_device(
     .fetch_optional(connection)
     .await?;
     row.as_ref().map(segment).transpose()
+}
+
+/// What the compactor must know of a segment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SegmentFacts {
+    /// Its first position.
+    pub first: Position,
+    /// Its last position.
+    pub last: Position,
+    /// When the latest of its batches came.
+    pub received_at: UtcTime,
+    /// Stored bytes of its frame.
+    pub bytes: u64,
+}
+
+/// Facts about up to `limit` segments of a space that end behind `after`, in order.
+pub async fn facts(
+    connection: &mut PgConnection,
+    space: &SpaceId,
+    after: Position,
+    limit: i64,
+) -> sqlx::Result<Vec<SegmentFacts>> {
+    let rows = sqlx::query(
+        "SELECT first, last, octet_length(frame) AS bytes,
+                (extract(epoch FROM received_at) * 1000)::bigint AS received_ms
+         FROM segments WHERE space_id = $1 AND last > $2 ORDER BY last LIMIT $3",
+    )
+    .bind(space.as_str())
+    .bind(after.as_i64())
+    .bind(limit)
+    .fetch_all(connection)
+    .await?;
+    let facts = |row: &PgRow| {
+        Ok(SegmentFacts {
+            first: columns::position(row, "first")?,
+            last: columns::position(row, "last")?,
+            received_at: UtcTime(row.try_get("received_ms")?),
+            bytes: row.try_get::<i32, _>("bytes")?.cast_unsigned().into(),
+        })
+    };
+    rows.iter().map(facts).collect()
+}
+
+/// Makes one of all segments from the one that begins at `merged.header.first` to the one that ends at its `last`: the last
+/// one becomes all of them, the others go. `received_at` is that of the latest batch. Returns how many there were.
+pub async fn merge(
+    connection: &mut PgConnection,
+    space: &SpaceId,
+    merged: &Segment,
+    received_at: UtcTime,
+) -> sqlx::Result<u64> {
+    let gone = sqlx::query("DELETE FROM segments WHERE space_id = $1 AND last >= $2 AND last < $3")
+        .bind(space.as_str())
+        .bind(merged.header.first.as_i64())
+        .bind(merged.header.last.as_i64())
+        .execute(&mut *connection)
+        .await?;
+    let grown = sqlx::query(
+        "UPDATE segments SET first = $2, device_id = NULL, user_id = NULL, first_sequence = NULL,
+                last_sequence = NULL, released = false, batches = $4, frame = $5,
+                received_at = timestamptz 'epoch' + $6 * interval '1 millisecond'
+         WHERE space_id = $1 AND last = $3",
+    )
+    .bind(space.as_str())
+    .bind(merged.header.first.as_i64())
+    .bind(merged.header.last.as_i64())
+    .bind(Json(&merged.header.batches))
+    .bind(&merged.frame)
+    .bind(received_at.0)
+    .execute(connection)
+    .await?;
+    Ok(gone.rows_affected() + grown.rows_affected())
+}
+
+/// Deletes a space's segments through a position, at which one ends; returns how many events they held.
+pub async fn delete_through(
+    connection: &mut PgConnection,
+    space: &SpaceId,
+    through: Position,
+) -> sqlx::Result<u64> {
+    let events: i64 = sqlx::query_scalar(
+        "WITH gone AS (
+             DELETE FROM segments WHERE space_id = $1 AND last <= $2 RETURNING first, last
+         )
+         SELECT coalesce(sum(last + 1 - first), 0)::bigint FROM gone",
+    )
+    .bind(space.as_str())
+    .bind(through.as_i64())
+    .fetch_one(connection)
+    .await?;
+    Ok(events.cast_unsigned())
 }
 
 /// Bytes that the table's rows take, those that lie out of line with them, without indexes.

@@ -1,4 +1,4 @@
-//! A space together with what its log holds behind a cursor: all that a pull reads, of one moment and in one statement.
+//! A space together with what its log holds behind a cursor: what a pull reads, of one moment and in one statement.
 
 use sqlx::{PgConnection, Row};
 use tidelog_events::id::{Position, SpaceId};
@@ -13,13 +13,15 @@ pub struct SpaceLog {
     pub erased: bool,
     /// The space, if anything was ever pushed to it.
     pub space: Option<Space>,
-    /// What lies behind the cursor, in order; nothing where the cursor is at the head, or beyond it.
+    /// What lies behind the cursor, or behind the horizon where that is later, in order; nothing where the cursor is at
+    /// the head, or beyond it.
     pub segments: Vec<Segment>,
 }
 
-/// A space, and the segments behind `after`: as many as hold `events` events and `bytes` stored bytes, and at least one
-/// if there is any. The first may begin at or before `after`. It looks at no more segments than it may answer with, and
-/// one: a log has no gaps, so what begins at or before `after + events` ends there, or is the next one that ends behind.
+/// A space, and the segments behind `after`, or behind the horizon for who is before it: as many as hold `events` events
+/// and `bytes` stored bytes, and at least one if there is any. The first may begin at or before `after`. It looks at no
+/// more segments than it may answer with, and one: a log has no gaps, so what begins at or before where it starts plus
+/// `events` ends there, or is the next one that ends behind.
 pub async fn behind(
     connection: &mut PgConnection,
     id: &SpaceId,
@@ -28,12 +30,14 @@ pub async fn behind(
     bytes: u64,
 ) -> sqlx::Result<SpaceLog> {
     let rows = sqlx::query(
-        "WITH candidates AS (
+        "WITH start AS (
+             SELECT greatest($2, (SELECT horizon FROM spaces WHERE space_id = $1)) AS after
+         ), candidates AS (
              (SELECT first, last, octet_length(frame) AS bytes FROM segments
-              WHERE space_id = $1 AND last > $2 AND last <= $2 + $3)
+              WHERE space_id = $1 AND last > (SELECT after FROM start) AND last <= (SELECT after FROM start) + $3)
              UNION ALL
              (SELECT first, last, octet_length(frame) AS bytes FROM segments
-              WHERE space_id = $1 AND last > $2 + $3 ORDER BY last LIMIT 1)
+              WHERE space_id = $1 AND last > (SELECT after FROM start) + $3 ORDER BY last LIMIT 1)
          ), chosen AS (
              SELECT first, last, sum(bytes) OVER (ORDER BY last) - bytes AS bytes_before FROM candidates
          )
@@ -43,9 +47,10 @@ pub async fn behind(
                 (extract(epoch FROM received_at) * 1000)::bigint AS received_ms
          FROM (SELECT) AS always
          LEFT JOIN spaces ON spaces.space_id = $1
-         LEFT JOIN segments ON segments.space_id = $1 AND last > $2 AND last <= (
+         LEFT JOIN segments ON segments.space_id = $1 AND last > (SELECT after FROM start) AND last <= (
              SELECT max(last) FROM chosen
-             WHERE first = (SELECT min(first) FROM chosen) OR (first <= $2 + $3 AND bytes_before < $4)
+             WHERE first = (SELECT min(first) FROM chosen)
+                OR (first <= (SELECT after FROM start) + $3 AND bytes_before < $4)
          )",
     )
     .bind(id.as_str())

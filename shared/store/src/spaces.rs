@@ -74,6 +74,23 @@ pub async fn move_heads(connection: &mut PgConnection, spaces: &[&str], heads: &
     Ok(())
 }
 
+/// Moves a space's horizon, if it still is where the caller has seen it and the log still is the same; the caller has
+/// pruned it so far in the same transaction.
+pub async fn move_horizon(connection: &mut PgConnection, seen: &Space, to: Position) -> sqlx::Result<bool> {
+    let moved = sqlx::query(
+        "UPDATE spaces SET horizon = $3
+         WHERE space_id = $1 AND horizon = $2 AND head >= $3 AND epoch = $4
+           AND NOT EXISTS (SELECT FROM erasures WHERE erasures.space_id = spaces.space_id)",
+    )
+    .bind(seen.space.as_str())
+    .bind(seen.horizon.as_i64())
+    .bind(to.as_i64())
+    .bind(seen.epoch.0)
+    .execute(connection)
+    .await?;
+    Ok(moved.rows_affected() == 1)
+}
+
 /// The space, if anything was ever pushed to it.
 pub async fn find(connection: &mut PgConnection, id: &SpaceId) -> sqlx::Result<Option<Space>> {
     let row = sqlx::query("SELECT space_id, head, horizon, epoch FROM spaces WHERE space_id = $1")

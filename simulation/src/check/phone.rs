@@ -53,8 +53,8 @@ pub(crate) struct Truth<'a> {
     pub(crate) replay: Replay,
     pub(crate) schema: &'a Schema,
     pub(crate) model: &'a Model,
-    /// Whether the log was ever pruned: then an echo may have come within a snapshot, and nobody knows its line.
-    pub(crate) was_pruned: bool,
+    /// Whether a phone ever got a snapshot: then an echo may have come within that, and nobody knows its line.
+    pub(crate) by_snapshot: bool,
 }
 
 /// Everything that is wrong with a phone.
@@ -109,7 +109,7 @@ impl Truth<'_> {
         let what = match (&own.state, logged) {
             (EventState::Synced, Some(logged)) => {
                 let is_same = logged.line == own.line && logged.device == own.device_id;
-                if is_same || self.was_pruned && own.position.is_none() {
+                if is_same || self.by_snapshot && own.position.is_none() {
                     return None;
                 }
                 format!("phone {number} has its own event otherwise than the log: {}", logged.line)

@@ -132,7 +132,7 @@ fn a_state_that_lacks_an_event_is_found_and_the_event_named() {
     assert_eq!(whole.check_plainly(&log, &schema), None);
     assert!(whole.check_plainly(&log[..2], &schema).is_some());
     let (right, wrong) = (read_model(&whole), read_model(&lacking));
-    let truth = Truth { log: &log, replay: whole, schema: &schema, model: &model(), was_pruned: false };
+    let truth = Truth { log: &log, replay: whole, schema: &schema, model: &model(), by_snapshot: false };
     assert_eq!(check_read_model(&right, &truth), []);
     let found = check_read_model(&wrong, &truth);
     assert_eq!(found[0].event, Some(log[1].culprit()));

@@ -33,6 +33,7 @@ pub(super) fn sprinkle(plan: &mut UserPlan, events: u32, faults: &FaultSet, rng:
         sprinkler.anywhere(Action::SwitchUser);
     }
     sprinkler.disturbances();
+    sprinkler.prunes_meanwhile();
     sprinkler.plan.steps.sort_by_key(|step| step.at_ms);
     // Kills stand directly before what they interrupt.
     for _ in 0..sprinkler.count(Fault::Killed, 2.0) {
@@ -129,7 +130,7 @@ impl Sprinkler<'_> {
             vec![CutOff(Cut::Before), CutOff(Cut::During), CutOff(Cut::After), Duplicate, Delay, Reorder];
         kinds.retain(|kind| self.faults.has(kind.kind()));
         for step in &mut self.plan.steps {
-            let Action::Sync(SyncPlan { faults, tries_again }) = &mut step.action else { continue };
+            let Action::Sync(SyncPlan { faults, tries_again, .. }) = &mut step.action else { continue };
             *tries_again = self.rng.bool();
             while chance(0.36, self.rng)
                 && let Some(kind) = self.rng.choice(&kinds)
@@ -177,6 +178,18 @@ impl Sprinkler<'_> {
             let restored_ms = kept_ms + some_time(MINUTE_MS, OLDEST_SERVER_COPY_MS, self.rng);
             self.add(kept_ms, 0, Action::Disturb(Disturbance::KeepCopy));
             self.add(restored_ms, 0, Action::Disturb(Disturbance::Restore));
+        }
+    }
+
+    /// Every other phone that comes back after weeks finds the log pruned beyond what it knows.
+    fn prunes_meanwhile(&mut self) {
+        let is_back = |step: &&Step| matches!(&step.action, Action::Sync(sync) if sync.after_weeks);
+        let backs: Vec<i64> = self.plan.steps.iter().filter(is_back).map(|step| step.at_ms).collect();
+        for back_ms in backs {
+            if self.faults.has(Fault::Pruned) && self.rng.bool() {
+                let at_ms = back_ms - some_time(MINUTE_MS, 10 * DAY_MS, self.rng);
+                self.add(at_ms, 0, Action::Disturb(Disturbance::Prune));
+            }
         }
     }
 

@@ -135,6 +135,8 @@ pub struct SyncPlan {
     pub faults: Vec<(u32, RequestFault)>,
     /// Whether the phone tries again at once when it got no answer.
     pub tries_again: bool,
+    /// Whether it was without network for weeks.
+    pub after_weeks: bool,
 }
 
 /// What befalls a request.

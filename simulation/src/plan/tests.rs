@@ -40,6 +40,29 @@ fn without_faults_nothing_goes_wrong() {
 }
 
 #[test]
+fn in_every_other_plan_a_phone_comes_back_after_weeks_with_events_while_others_went_on() {
+    // A clone might take over the end of an absence.
+    let faults = FaultSet::of(Fault::ALL.iter().copied().filter(|fault| *fault != Fault::Cloned));
+    let plans = (0..200).map(|seed| Plan::of(&options(seed, faults.clone())));
+    let users: Vec<_> = plans.flat_map(|plan| plan.users).collect();
+    let is_sync = |step: &&Step| matches!(step.action, Action::Sync(_));
+    let mut absences = 0;
+    for user in &users {
+        let after_weeks = |step: &&Step| matches!(&step.action, Action::Sync(sync) if sync.after_weeks);
+        let Some(back) = user.steps.iter().find(after_weeks) else { continue };
+        let before = || user.steps.iter().filter(|step| step.at_ms < back.at_ms);
+        let last_sync = before().filter(|step| step.phone == back.phone).rfind(is_sync);
+        let left_ms = last_sync.map_or(0, |step| step.at_ms);
+        assert!(back.at_ms - left_ms > 14 * DAY_MS, "a phone that is away does not sync");
+        let meanwhile = before().filter(|step| step.at_ms > left_ms);
+        let (own, others): (Vec<_>, Vec<_>) = meanwhile.partition(|step| step.phone == back.phone);
+        assert!(own.iter().any(|step| matches!(step.action, Action::Record(_))));
+        absences += usize::from(others.iter().any(is_sync));
+    }
+    assert!(2 * absences > users.len(), "{absences} absences of {} users", users.len());
+}
+
+#[test]
 fn a_clone_does_nothing_before_it_exists() {
     for seed in 0..50 {
         for user in Plan::of(&options(seed, FaultSet::all())).users {

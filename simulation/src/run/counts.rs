@@ -26,6 +26,10 @@ pub struct Counts {
     pub syncs: u64,
     /// Requests.
     pub requests: u64,
+    /// Spaces that were pruned while phones synced.
+    pub pruned_spaces: u64,
+    /// Snapshots that phones got.
+    pub snapshots: u64,
     /// Looks at what a phone shows.
     pub looks: u64,
     /// Faults that happened, by kind.
@@ -47,6 +51,8 @@ impl Counts {
         self.quarantined += other.quarantined;
         self.syncs += other.syncs;
         self.requests += other.requests;
+        self.pruned_spaces += other.pruned_spaces;
+        self.snapshots += other.snapshots;
         self.looks += other.looks;
         for (fault, count) in &other.faults {
             *self.faults.entry(*fault).or_default() += count;

@@ -61,8 +61,8 @@ impl<S: Server> World<'_, S> {
         let mut findings = check_log(&ending);
         findings.extend(check_stamps(&ending.log, &self.single_devices(), self.now_ms));
         findings.extend(replay.check_plainly(&ending.log, schema));
-        let was_pruned = self.counts.faults.contains_key(&Fault::Pruned);
-        let truth = Truth { log: &ending.log, replay, schema, model: &self.model, was_pruned };
+        let by_snapshot = self.counts.snapshots > 0;
+        let truth = Truth { log: &ending.log, replay, schema, model: &self.model, by_snapshot };
         findings.extend(check_read_model(&read_model, &truth));
         for phone in self.phones.iter_mut().flatten() {
             let number = phone.number;
@@ -80,5 +80,6 @@ impl<S: Server> World<'_, S> {
         self.counts.forgotten = (self.model.len() - kept) as u64;
         self.counts.logged = log.len() as u64;
         self.counts.quarantined = quarantine.len() as u64;
+        self.counts.pruned_spaces = u64::from(self.counts.faults.contains_key(&Fault::Pruned));
     }
 }

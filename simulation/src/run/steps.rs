@@ -139,14 +139,14 @@ impl<S: Server> World<'_, S> {
         }
         self.note_server(format!("the server: {disturbance:?}"));
         match disturbance {
-            Disturbance::KeepCopy => {}
-            Disturbance::Prune => self.counts.add_fault(Fault::Pruned),
+            // A prune counts when phones are told of it, as one that the server does by itself.
+            Disturbance::KeepCopy | Disturbance::Prune => {}
             Disturbance::CommitLate => self.counts.add_fault(Fault::CommittedLate),
             Disturbance::LosePush => self.counts.add_fault(Fault::LostInBroker),
             Disturbance::Refuse(_) => self.counts.add_fault(Fault::Refused),
             Disturbance::Restore => {
                 self.counts.add_fault(Fault::ServerRestored);
-                self.epoch = None;
+                (self.epoch, self.horizon) = (None, None);
                 self.logged = Logged::default();
                 let at_server = self.at_server()?;
                 self.model.server_restored(&at_server);

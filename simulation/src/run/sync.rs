@@ -8,6 +8,7 @@ use tidelog_client::transport::{Answer, Request};
 
 use super::phone::{Late, Phone};
 use super::world::World;
+use crate::fault::Fault;
 use crate::finding::{Finding, Stop, Wrong};
 use crate::plan::{RequestFault, SyncPlan};
 use crate::server::Server;
@@ -30,9 +31,24 @@ pub(super) enum SyncEnd {
 
 impl<S: Server> World<'_, S> {
     pub(super) fn sync_as_planned(&mut self, phone: &mut Phone, plan: &SyncPlan) -> Result<(), Stop> {
+        if plan.after_weeks {
+            self.come_back(phone)?;
+        }
         let end = self.sync(phone, plan)?;
         if plan.tries_again && end == SyncEnd::Unanswered {
             self.sync(phone, &SyncPlan::default())?;
+        }
+        Ok(())
+    }
+
+    /// A phone that was away counts if it has something to push: it may have been restored meanwhile.
+    fn come_back(&mut self, phone: &mut Phone) -> Result<(), Stop> {
+        let space = self.space.clone();
+        let status = self.at_store(phone, None, |store, _| store.space(&space))?;
+        let pending = status.map_or(0, |status| status.pending);
+        self.note(phone, format!("is back after weeks, with {pending} pending events"));
+        if pending > 0 {
+            self.counts.add_fault(Fault::Away);
         }
         Ok(())
     }

@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use tidelog_client::Moment;
 use tidelog_client::store::{EventStore, EventsQuery};
 use tidelog_client::transport::{Answer, Request, Unreachable};
-use tidelog_events::id::{DeviceId, Epoch, EventId, Sequence, SpaceId, UserId};
-use tidelog_events::protocol::HelloLine;
+use tidelog_events::frame::{PullItem, PullReader};
+use tidelog_events::id::{DeviceId, Epoch, EventId, Position, Sequence, SpaceId, UserId};
 
 use super::Scene;
 use super::counts::Counts;
@@ -52,6 +52,8 @@ pub(super) struct World<'a, S> {
     pub(super) logged: Logged,
     /// The log's incarnation, as the server told it last; `None` where it has a new one that it has not told yet.
     pub(super) epoch: Option<Epoch>,
+    /// Its horizon, likewise.
+    pub(super) horizon: Option<Position>,
 }
 
 impl<'a, S: Server> World<'a, S> {
@@ -82,6 +84,7 @@ impl<'a, S: Server> World<'a, S> {
             devices: BTreeMap::new(),
             logged: Logged::default(),
             epoch: None,
+            horizon: Some(Position::ZERO),
         };
         for (number, phone) in plan.phones.iter().enumerate() {
             let identity = world.identity(number)?;
@@ -180,13 +183,21 @@ impl<'a, S: Server> World<'a, S> {
         self.now_ms += self.rng.i64(5..200);
         let answer = self.server.send(&self.user, request, self.now_ms, cut);
         self.now_ms += self.rng.i64(5..200);
-        if let Ok(Answer::Pulled(lines)) = &answer
-            && let Some(line) = lines.lines().next()
-            && let Ok(HelloLine { hello }) = serde_json::from_str(line)
-        {
-            self.epoch = hello.epoch;
+        if let Ok(Answer::Pulled(lines)) = &answer {
+            self.hear(lines);
         }
         answer
+    }
+
+    /// What an answer says about the log. It counts as pruned when a phone is told so.
+    fn hear(&mut self, lines: &str) {
+        let mut reader = PullReader::new(lines, Position::ZERO);
+        let Ok(Some(PullItem::Hello(hello))) = reader.next_item() else { return };
+        if self.horizon.is_some_and(|known| known < hello.horizon) {
+            self.counts.add_fault(Fault::Pruned);
+        }
+        (self.epoch, self.horizon) = (hello.epoch, Some(hello.horizon));
+        self.counts.snapshots += u64::from(matches!(reader.next_item(), Ok(Some(PullItem::Snapshot(..)))));
     }
 
     /// Compares what the phone shows with the log and with what it recorded.

@@ -5,6 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::statements::{Writes, functions};
 use super::workspace::{assert_none, files, services};
 
+/// Puts rows that ingest has inserted in the place of others of them: the compactor's, and the one way to a second writer.
+const MERGES: &str = "segments::merge";
+
+/// What reads archive and log for several services.
+const HISTORY: &str = "shared/archive";
+
 /// The functions of `shared/store` that a service calls.
 fn called_by(service: &str) -> BTreeMap<String, Writes> {
     let sources = files(&format!("{service}/src"), ".rs");
@@ -33,7 +39,8 @@ fn every_table_has_one_inserting_service_and_every_column_one_writing_service() 
     let mut inserting: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     let mut writing: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for service in services() {
-        for writes in called_by(&service).into_values() {
+        let called = called_by(&service).into_iter().filter(|(name, _)| name != MERGES);
+        for writes in called.map(|(_, writes)| writes) {
             for table in writes.inserts {
                 inserting.entry(table).or_default().insert(service.clone());
             }
@@ -43,13 +50,27 @@ fn every_table_has_one_inserting_service_and_every_column_one_writing_service() 
         }
     }
     assert!(inserting.len() >= 4 && writing.len() > 20, "{inserting:?} {writing:?}");
+    assert!(called_by("compactor").get(MERGES).is_some_and(|writes| writes.inserts.is_empty()));
     let shared = inserting.into_iter().chain(writing).filter(|(_, services)| services.len() > 1);
     assert_none("more than one writer", shared.map(|(what, services)| format!("{what}: {services:?}")));
 }
 
 #[test]
+fn history_is_read_and_never_written() {
+    let called = called_by(HISTORY);
+    assert!(
+        called.contains_key("archive::behind") && called.contains_key("segments::behind_each"),
+        "{called:?}"
+    );
+    assert_none(
+        "writes",
+        called.into_iter().filter(|(_, writes)| writes.any()).map(|(function, _)| function),
+    );
+}
+
+#[test]
 fn every_function_of_the_store_has_a_caller() {
-    let callers = services().into_iter().chain(["cli".to_owned()]);
+    let callers = services().into_iter().chain(["cli".to_owned(), HISTORY.to_owned()]);
     let called: BTreeSet<String> = callers.flat_map(|caller| called_by(&caller).into_keys()).collect();
     let idle = functions().into_keys().filter(|name| !called.contains(name) && name != "lib::migrate");
     assert_none("functions that nobody calls", idle);

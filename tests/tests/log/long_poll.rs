@@ -9,7 +9,7 @@ use tokio::task::JoinHandle;
 /// The gauge of waiting pulls is the whole process's, so one test at a time waits.
 static TURN: Mutex<()> = Mutex::const_new(());
 
-async fn turn() -> MutexGuard<'static, ()> {
+pub async fn turn() -> MutexGuard<'static, ()> {
     let turn = TURN.lock().await;
     eventually("nobody waits", async || (waiting() == 0).then_some(())).await;
     turn
@@ -19,17 +19,17 @@ fn waiting() -> i64 {
     metric("tidelog_gateway_waiting_pulls") as i64
 }
 
-async fn until_waiting(pulls: i64) {
+pub async fn until_waiting(pulls: i64) {
     eventually("the gateway counts the waiting pulls", async || (waiting() == pulls).then_some(())).await;
 }
 
-fn poll(world: &Arc<World>, user: &str, query: &str) -> JoinHandle<Answer> {
+pub fn poll(world: &Arc<World>, user: &str, query: &str) -> JoinHandle<Answer> {
     let (world, user, query) = (world.clone(), user.to_owned(), query.to_owned());
     tokio::spawn(async move { world.pull(&user, &query).await })
 }
 
 /// The answer, which must come long before the wait of 60 s is over.
-async fn answer(mut poll: JoinHandle<Answer>) -> Answer {
+pub async fn answer(mut poll: JoinHandle<Answer>) -> Answer {
     eventually("the poll is answered", async || poll.is_finished().then_some(())).await;
     let answer = (&mut poll).await.unwrap();
     answer.expect(200);

@@ -3,11 +3,11 @@
 use futures_util::stream;
 use reqwest::{Body, Method};
 use serde_json::{Value, json};
-use tidelog_runtime::clock::utc_now;
+use tidelog_runtime::clock::Clock;
 use tidelog_tests::{Answer, Batch, EventLine, World, WorldOptions};
 
 fn now_ms() -> u64 {
-    utc_now().0.cast_unsigned()
+    Clock::system().now().0.cast_unsigned()
 }
 
 fn stamped(timestamp: impl Into<Value>) -> Batch {

@@ -25,7 +25,7 @@ pub const SMALL: Measure = Measure { stored_bytes: 1, decoded_bytes: 1, entity_b
 pub const LARGE: Measure = Measure { stored_bytes: 4 << 20, decoded_bytes: 32 << 20, entity_bytes: 32 << 20 };
 
 /// Rebuilds a space with the schema that stands in the world's file.
-async fn rebuild(world: &World, space: &str, measure: Measure) -> Result<Rebuilt, FoldError> {
+pub async fn rebuild(world: &World, space: &str, measure: Measure) -> Result<Rebuilt, FoldError> {
     let schema = std::fs::read_to_string(&world.schema_file).unwrap();
     rebuild_with(world, space, measure, &schema).await
 }

@@ -20,7 +20,8 @@ use super::moments::{
 use super::rebuilding::{SMALL, long_log, rebuild_a_part, rebuild_with};
 use super::workouts::{Workouts, workout_batch};
 
-const VERSION_3: &str = include_str!("../../../config/fitness.yaml");
+/// The example schema.
+pub const VERSION_3: &str = include_str!("../../../config/fitness.yaml");
 
 /// The example schema with a further event type, a further field, and an index on a field that has none yet.
 pub fn version_4() -> String {

@@ -10,7 +10,11 @@ use super::harness::Stack;
 const SMALL: [&str; 7] = ["--devices", "6", "--batch", "20", "--seconds", "1", "--json"];
 
 async fn bench(stack: &Stack, arguments: &[&str]) -> Value {
-    let all: Vec<&str> = ["bench"].iter().chain(arguments).chain(&SMALL).copied().collect();
+    report(stack, &[arguments, &SMALL].concat()).await
+}
+
+async fn report(stack: &Stack, arguments: &[&str]) -> Value {
+    let all = [&["bench"], arguments].concat();
     let output = stack.tidelog(&all).await;
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(output.status.success(), "{all:?}: {text}{}", String::from_utf8_lossy(&output.stderr));
@@ -71,6 +75,11 @@ async fn a_bench_over_tcp_brings_services_of_its_own_and_leaves_nothing_behind()
     let report = bench(&stack, &["push", "--tcp"]).await;
     assert_eq!(report["tcp"], true);
     assert_measured(&report, &["/committedEventsPerSecond", "/commitMs/p50", "/bytesPerEvent/broker"]);
+    assert_nothing_is_left(&stack).await;
+}
+
+/// What a bench has made for itself is gone, and the running stack's own log is as it was: empty.
+async fn assert_nothing_is_left(stack: &Stack) {
     let facts = stack.facts();
     let client = async_nats::connect(facts["natsUrl"].as_str().unwrap()).await.unwrap();
     let answer = client.request("$JS.API.STREAM.NAMES", "".into()).await.unwrap();
@@ -84,7 +93,64 @@ async fn a_bench_over_tcp_brings_services_of_its_own_and_leaves_nothing_behind()
             .unwrap();
     assert_eq!(databases, ["tidelog"]);
     let spaces: i64 = sqlx::query_scalar("SELECT count(*) FROM spaces").fetch_one(&pool).await.unwrap();
-    assert_eq!(spaces, 0, "the running stack's own log is as it was");
+    assert_eq!(spaces, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fresh_device_is_measured_on_a_space_that_was_pruned_whole_or_but_for_the_end_of_its_log() {
+    let stack = Stack::start(&[]).await;
+    let small = ["bootstrap", "--entities", "7", "--updates", "420", "--runs", "3", "--json"];
+    let whole = report(&stack, &small).await;
+    assert_measured(&whole, &["/bootstrapMs/p50", "/bootstrapMs/p99", "/answeredMs/p50", "/bytesDown"]);
+    assert_eq!((&whole["entities"], &whole["updates"]), (&7.into(), &420.into()));
+    assert_eq!((&whole["head"], &whole["horizon"]), (&420.into(), &420.into()));
+    let kept = report(&stack, &[&small[..], &["--keep-events", "100"]].concat()).await;
+    let horizon = kept["horizon"].as_u64().unwrap();
+    assert!((1..=320).contains(&horizon), "{kept}");
+    assert_nothing_is_left(&stack).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn small_pulls_are_measured_before_little_and_much_that_was_pushed_merged_and_pruned() {
+    let stack = Stack::start(&[]).await;
+    let history = report(&stack, &["history", "--events", "120,2600", "--runs", "5", "--json"]).await;
+    let space = |past: usize, space: usize| &history["pasts"][past]["spaces"][space];
+    for (past, name) in ["pushed", "merged", "pruned"].into_iter().enumerate() {
+        assert_eq!(history["pasts"][past]["past"], name);
+        assert_measured(&history["pasts"][past], &["/p50Ratio", "/p99Ratio"]);
+        for (number, events) in [120_u64, 2600].into_iter().enumerate() {
+            assert_measured(space(past, number), &["/pullMs/p50", "/pullMs/p99", "/bytesDown", "/segments"]);
+            assert_eq!(space(past, number)["eventsBehind"], events + 50 * past as u64);
+        }
+    }
+    let segments = |past: usize| space(past, 1)["segments"].as_u64().unwrap();
+    assert!(segments(1) < segments(0), "some were merged: {history}");
+    assert_eq!(space(1, 1)["horizon"], 0);
+    assert!(space(2, 1)["horizon"].as_u64().unwrap() > 1000, "{history}");
+    assert_nothing_is_left(&stack).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn weeks_of_pushing_reading_and_compacting_end_in_what_was_pushed() {
+    let stack = Stack::start(&[]).await;
+    let small = ["--spaces", "2", "--events", "2400", "--days", "10", "--retention-days", "5"];
+    let compact =
+        report(&stack, &[&["compact"], &small[..], &["--day-seconds", "1", "--json"]].concat()).await;
+    assert_eq!((&compact["events"], &compact["phones"]), (&2400.into(), &4.into()));
+    assert_measured(&compact, &["/entities", "/pushedEventsPerSecond", "/readers/events", "/readers/states"]);
+    assert_measured(&compact, &["/readers/fresh", "/readers/snapshots", "/log/prunedShare"]);
+    assert_measured(&compact, &["/log/archiveBytes", "/log/snapshotBytes", "/log/pastRetentionShare"]);
+    assert_measured(&compact, &["/log/bytesFellShare", "/compactor/mergedSegments"]);
+    for compactor in ["compactor", "quietCompactor"] {
+        let figure = |name: &str| format!("/{compactor}/{name}");
+        assert_measured(&compact, &[&figure("foldedEventsPerSecond"), &figure("peakMemoryBytes")]);
+        assert_eq!(compact[compactor]["refusals"], 0);
+        assert_eq!(compact[compactor]["failures"], 0);
+    }
+    let pruned = compact["log"]["prunedShare"].as_f64().unwrap() * 2400.0;
+    let rest = compact["quietCompactor"]["prunedEvents"].as_f64().unwrap();
+    assert!((pruned + rest - 2400.0).abs() < 0.5, "the rest was pruned in the end: {compact}");
+    assert_nothing_is_left(&stack).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

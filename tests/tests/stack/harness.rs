@@ -104,8 +104,28 @@ impl Stack {
 
     /// Runs `tidelog` in its folder.
     pub async fn tidelog(&self, arguments: &[&str]) -> Output {
+        self.tidelog_with(arguments, &[]).await
+    }
+
+    /// The same with more environment variables.
+    pub async fn tidelog_with(&self, arguments: &[&str], environment: &[(&str, &str)]) -> Output {
         let mut command = tidelog(self.folder.path());
-        command.args(arguments);
+        command.args(arguments).envs(environment.iter().copied());
+        tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap()
+    }
+
+    /// Runs another program that lies beside `tidelog`, in its folder and with its servers.
+    pub async fn service(&self, program: &str, arguments: &[&str], environment: &[(&str, &str)]) -> Output {
+        let facts = self.facts();
+        let mut command = self::program(program, self.folder.path());
+        for (variable, fact) in [
+            ("TIDELOG__ARCHIVE__URL", "archiveUrl"),
+            ("TIDELOG__BROKER__URL", "natsUrl"),
+            ("TIDELOG__DATABASE__URL", "databaseUrl"),
+        ] {
+            command.env(variable, facts[fact].as_str().unwrap());
+        }
+        command.args(arguments).envs(environment.iter().copied());
         tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap()
     }
 
@@ -170,10 +190,14 @@ fn spawn_up(folder: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> 
     command.spawn().unwrap()
 }
 
-/// The program that lies beside the tests; `make test` builds it first.
 fn tidelog(folder: &Path) -> Command {
+    program("tidelog", folder)
+}
+
+/// A program that lies beside the tests; `make test` builds it first.
+fn program(name: &str, folder: &Path) -> Command {
     let tests = std::env::current_exe().unwrap();
-    let program = tests.ancestors().nth(2).unwrap().join("tidelog");
+    let program = tests.ancestors().nth(2).unwrap().join(name);
     assert!(program.exists(), "{} is missing: run `cargo build --workspace` first", program.display());
     let mut command = Command::new(program);
     command

@@ -1,6 +1,6 @@
 //! Simulated phones against a real stack: everything converges, whatever they do, and whoever is killed meanwhile.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::harness::{SOON, Stack};
 
@@ -28,6 +28,34 @@ async fn simulated_phones_converge_on_a_real_stack_and_seeds_can_be_repeated() {
     for (one, other) in first.iter().zip(&again) {
         assert_eq!(one["options"], other["options"]);
         assert_eq!(one["counts"]["phones"], other["counts"]["phones"]);
+    }
+}
+
+/// Events stay for one day, which lasts a second, and compactors are always at it.
+const PRUNES_ALWAYS: [(&str, &str); 9] = [
+    ("TIDELOG__CLOCK__DEVELOPMENT", "true"),
+    ("TIDELOG__CLOCK__DAY_SECONDS", "1"),
+    ("TIDELOG__RETENTION__EVENTS_DAYS", "1"),
+    ("TIDELOG__RETENTION__KEEP_EVENTS", "0"),
+    ("TIDELOG__RETENTION__PRUNE_EVENTS", "1"),
+    ("TIDELOG__RETENTION__PATIENCE_DAYS", "0"),
+    ("TIDELOG__COMPACTOR__INTERVAL_MS", "100"),
+    ("TIDELOG__COMPACTOR__MERGE_AFTER_HOURS", "0"),
+    ("TIDELOG__COMPACTOR__SNAPSHOT_GRACE_SECONDS", "10"),
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn simulated_phones_converge_while_compactors_prune_what_they_have_not_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let stack = Stack::start_in(folder, &["--compactors", "2"], &PRUNES_ALWAYS).await;
+    let days = ["--users", "6", "--events", "600", "--days", "30", "--pace", "1"];
+    let (seeds, _) = simulate(&stack, &days).await;
+    let counts = &seeds[0]["counts"];
+    let is_clean = [&seeds[0]["lost"], &seeds[0]["twice"], &seeds[0]["divergent"]] == [&json!(0); 3];
+    assert!(is_clean, "{}", seeds[0]);
+    assert_eq!(counts["prunedSpaces"], 6, "{counts}");
+    for (what, least) in [("/snapshots", 12), ("/faults/pruned", 12), ("/faults/away", 1)] {
+        assert!(counts.pointer(what).and_then(Value::as_u64) >= Some(least), "{what}: {counts}");
     }
 }
 

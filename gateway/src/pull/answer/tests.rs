@@ -1,15 +1,12 @@
 //! One pull, in each of its formats.
 
-use std::collections::BTreeSet;
-use std::time::Duration;
-
 use serde_json::Value;
 use tidelog_events::frame::{Decoder, PullItem, PullReader};
 use tidelog_events::id::Position;
 use tidelog_events::protocol::UtcTime;
 
 use super::*;
-use crate::pull::testing::{line, schema, several, single, stored};
+use crate::pull::testing::{line, request, schema, several, single, stored};
 
 /// 1–4 one batch, 5–9 two, 10 and 50 beyond every type.
 fn read(after: u64) -> LogRead {
@@ -19,18 +16,6 @@ fn read(after: u64) -> LogRead {
         cursor: Position(after),
         segments: segments.into_iter().filter(|(header, _)| header.last.0 > after).map(stored).collect(),
         ..LogRead::default()
-    }
-}
-
-fn request(after: u64, limit: u64, types: &[&str], format: Format) -> PullRequest {
-    PullRequest {
-        after: Position(after),
-        limit,
-        wait: Duration::ZERO,
-        device: None,
-        types: (!types.is_empty())
-            .then(|| types.iter().map(|name| (*name).to_owned()).collect::<BTreeSet<_>>()),
-        format,
     }
 }
 
@@ -159,7 +144,7 @@ fn answers_tell_caches_what_they_depend_on() {
         (Format::Lines, "application/x-ndjson", None),
         (Format::Frames, "application/x-ndjson", Some("zstd")),
     ] {
-        let response = response(format, Vec::new());
+        let response = response(format, Body::empty());
         let header = |name| response.headers().get(name).map(|value| value.to_str().unwrap());
         assert_eq!(header(CONTENT_TYPE), Some(media_type));
         assert_eq!(header(CONTENT_ENCODING), encoding);

@@ -20,6 +20,8 @@ pub struct Change<'s> {
     pub entity: EntityKey,
     /// The event's place in event order.
     pub at: Clock,
+    /// Whether its payload has keys that the schema does not declare, which are ignored: a later version may declare them.
+    pub is_partial: bool,
     pub(super) visibility: Option<Visibility>,
     pub(super) writes: Vec<(&'s FieldName, MergeRule, Write)>,
 }
@@ -48,6 +50,11 @@ pub enum Skipped {
 }
 
 impl<'s> Change<'s> {
+    /// The fields that it writes.
+    pub fn fields(&self) -> impl Iterator<Item = &str> {
+        self.writes.iter().map(|(name, ..)| name.as_str())
+    }
+
     /// What the event line says. `device` is the one that the segment's header names for it.
     ///
     /// # Errors
@@ -90,7 +97,7 @@ impl<'s> Change<'s> {
             writes.push((name, field.merge, write));
         }
         let entity = EntityKey { entity_type: definition.entity().as_str().into(), entity_id };
-        Some(Self { entity, visibility: visibility(definition), writes, at })
+        Some(Self { entity, visibility: visibility(definition), writes, is_partial: false, at })
     }
 
     fn read_any(line: &str, device: &Arc<DeviceId>, schema: &'s Schema) -> Result<Self, Skipped> {
@@ -103,10 +110,12 @@ impl<'s> Change<'s> {
         let sequence = event.device_sequence.unwrap_or(Sequence(1));
         let at = Clock { stamp: event.timestamp, device: device.clone(), sequence };
         let entity_type = definition.entity().as_str();
+        let is_declared = |key: &String| definition.payload().keys().any(|name| name.as_str() == key);
         Ok(Self {
             entity: EntityKey { entity_type: entity_type.into(), entity_id: event.entity_id },
             visibility: visibility(definition),
             writes: writes(definition, &payload, &at, schema)?,
+            is_partial: !payload.keys().all(is_declared),
             at,
         })
     }

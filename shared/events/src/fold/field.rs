@@ -157,7 +157,7 @@ impl FieldState {
     }
 
     /// The greatest clock that it holds; `None` for the rules that hold none, and for an empty set.
-    pub(super) fn latest_clock(&self) -> Option<&Clock> {
+    pub fn latest_clock(&self) -> Option<&Clock> {
         match self {
             Self::Latest(_, at) | Self::First(_, at) => Some(at),
             Self::Set(members) => members.values().map(|membership| &membership.at).max(),

@@ -8,6 +8,7 @@
 
 mod change;
 mod clock;
+mod delta;
 mod double;
 mod entity;
 mod field;
@@ -20,6 +21,7 @@ mod state;
 
 pub use change::{Change, Skipped};
 pub use clock::Clock;
+pub use delta::{DamagedLog, Delta, Span, Touched};
 pub use double::Double;
 pub use entity::{Entity, EntityKey};
 pub use field::{FieldState, Membership};

@@ -9,6 +9,8 @@ use super::inspect::{Unsafe, inspect};
 const WINDOW_LOG_MAX: u32 = 23;
 /// Level 1: the measured best trade for batches of events (a third of level 3's time for a tenth more bytes).
 const LEVEL: i32 = 1;
+/// For what is written once in the background and read for years: a tenth smaller still, at four times the cost.
+const DENSE_LEVEL: i32 = 6;
 
 /// Why bytes are not frames.
 #[derive(Debug, thiserror::Error)]
@@ -38,7 +40,16 @@ pub struct Encoder {
 impl Encoder {
     /// An encoder with a context of its own.
     pub fn new() -> Result<Self, FrameError> {
-        let mut compressor = Compressor::new(LEVEL).map_err(FrameError::Zstd)?;
+        Self::of_level(LEVEL)
+    }
+
+    /// One that takes more time for fewer bytes.
+    pub fn dense() -> Result<Self, FrameError> {
+        Self::of_level(DENSE_LEVEL)
+    }
+
+    fn of_level(level: i32) -> Result<Self, FrameError> {
+        let mut compressor = Compressor::new(level).map_err(FrameError::Zstd)?;
         compressor.set_parameter(CParameter::ChecksumFlag(true)).map_err(FrameError::Zstd)?;
         compressor.set_parameter(CParameter::ContentSizeFlag(true)).map_err(FrameError::Zstd)?;
         Ok(Self { compressor })

@@ -41,8 +41,18 @@ pub enum Unsafe {
     Checksum,
 }
 
-/// Reads the header of the first frame in `bytes`. Nothing is decompressed.
+/// With so many bytes of a frame at hand, [`content_bytes`] needs no more of it.
+pub const FRAME_HEAD_BYTES: usize = 14;
+
+/// Looks at the first frame in `bytes`. Nothing is decompressed.
 pub fn inspect(bytes: &[u8]) -> Result<FrameInfo, Unsafe> {
+    let content_bytes = content_bytes(bytes)?;
+    let frame_bytes = zstd::zstd_safe::find_frame_compressed_size(bytes).map_err(|_| Unsafe::Torn)?;
+    Ok(FrameInfo { content_bytes, frame_bytes })
+}
+
+/// Bytes that the first frame in `bytes` decodes to, as its header says.
+pub fn content_bytes(bytes: &[u8]) -> Result<u64, Unsafe> {
     let magic = bytes.first_chunk::<4>().ok_or(Unsafe::NotZstd)?;
     if SKIPPABLE.contains(&u32::from_le_bytes(*magic)) {
         return Err(Unsafe::Skippable);
@@ -64,8 +74,7 @@ pub fn inspect(bytes: &[u8]) -> Result<FrameInfo, Unsafe> {
     if window_bytes.unwrap_or(content_bytes) > MAX_WINDOW_BYTES {
         return Err(Unsafe::Window);
     }
-    let frame_bytes = zstd::zstd_safe::find_frame_compressed_size(bytes).map_err(|_| Unsafe::Torn)?;
-    Ok(FrameInfo { content_bytes, frame_bytes })
+    Ok(content_bytes)
 }
 
 /// `Window_Descriptor`, section 3.1.1.1.2.

@@ -2,6 +2,7 @@
 //! NDJSON lines; frames concatenate. Here is what makes a frame safe to pass on unread, and what each kind of
 //! frame holds.
 
+mod archive;
 mod batch;
 mod codec;
 mod inspect;
@@ -14,9 +15,10 @@ mod stored;
 #[cfg(test)]
 mod tests;
 
+pub use archive::{ArchiveHeader, DamagedArchive, read_archive, write_archive};
 pub use batch::{BatchHeader, BatchLines, MalformedBatch, write_batch};
 pub use codec::{Decoder, Encoder, FrameError};
-pub use inspect::{FrameInfo, Unsafe, inspect};
+pub use inspect::{FRAME_HEAD_BYTES, FrameInfo, Unsafe, content_bytes, inspect};
 pub use pull::{PullItem, PullReader, TornPull, write_line};
 pub use push::{
     PushHeader, QuarantineReason, UnreadablePush, read_quarantined, split_push, write_quarantined,

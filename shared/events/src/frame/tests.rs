@@ -1,5 +1,6 @@
 //! What must hold of every frame, whatever happens to its bytes on the way.
 
+mod archive;
 mod snapshot;
 
 use proptest::prelude::*;
@@ -34,6 +35,8 @@ fn our_frames_have_what_passing_them_on_needs() {
         let frame = encode(&content);
         let info = inspect(&frame).unwrap();
         assert_eq!(info, FrameInfo { content_bytes: size as u64, frame_bytes: frame.len() });
+        let head = &frame[..FRAME_HEAD_BYTES.min(frame.len())];
+        assert_eq!(content_bytes(head), Ok(size as u64), "its head is enough to say so");
         assert_eq!(decode(&frame).unwrap(), content);
     }
 }

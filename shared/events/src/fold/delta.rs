@@ -1,13 +1,13 @@
 //! What segments of one space amount to, by themselves: entities folded from nothing but these events, to be merged
-//! into the stored ones, each once. Pure.
+//! into the stored ones, each once.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use tidelog_events::fold::{Change, Entity, EntityKey, Skipped};
-use tidelog_events::frame::{Decoder, FrameError, SegmentBody, SegmentHeader, TornSegment};
-use tidelog_events::id::{DeviceId, Position};
-use tidelog_events::schema::Schema;
+use super::{Change, Entity, EntityKey, Skipped};
+use crate::frame::{Decoder, FrameError, SegmentBody, SegmentHeader, TornSegment};
+use crate::id::{DeviceId, Position};
+use crate::schema::Schema;
 
 /// A body that decodes to more is not one that Tidelog wrote.
 const SEGMENT_BYTES_MAX: usize = 256 * 1024 * 1024;
@@ -54,38 +54,41 @@ pub enum DamagedLog {
 
 /// Events of one space, folded by themselves.
 #[derive(Debug, Default)]
-pub(crate) struct Delta {
+pub struct Delta {
     /// The entities that they are about.
-    pub(crate) entities: BTreeMap<EntityKey, Touched>,
+    pub entities: BTreeMap<EntityKey, Touched>,
     /// Those that the fold skips.
-    pub(crate) skipped: Vec<(Position, Skipped)>,
+    pub skipped: Vec<(Position, Skipped)>,
+    /// The first one of which the schema does not know all.
+    pub first_partial: Option<Position>,
     /// How many there were.
-    pub(crate) events: u64,
+    pub events: u64,
 }
 
 /// An entity that a delta touches.
 #[derive(Debug)]
-pub(crate) struct Touched {
+pub struct Touched {
     /// What the events here amount to.
-    pub(crate) entity: Entity,
-    /// The positions of the first and the last of them.
-    pub(crate) first: Position,
-    pub(crate) last: Position,
+    pub entity: Entity,
+    /// The position of the first of them.
+    pub first: Position,
+    /// And of the last.
+    pub last: Position,
 }
 
 /// Which positions of a space are taken in.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Span {
+pub struct Span {
     /// Those behind this one.
-    pub(crate) applied: Position,
+    pub applied: Position,
     /// And through this one.
-    pub(crate) through: Position,
+    pub through: Position,
 }
 
 impl Delta {
     /// Takes a segment in, as far as it lies in the span; returns the position that is applied then, and the decoded
     /// bytes.
-    pub(crate) fn take(
+    pub fn take(
         &mut self,
         header: &SegmentHeader,
         frame: &[u8],
@@ -116,6 +119,9 @@ impl Delta {
         self.events += 1;
         match Change::read(line, device, schema) {
             Ok(change) => {
+                if change.is_partial {
+                    self.first_partial.get_or_insert(position);
+                }
                 // Most events are about an entity that is there: only the first one pays for a key.
                 if let Some(touched) = self.entities.get_mut(&change.entity) {
                     touched.entity.apply(change);
@@ -150,9 +156,9 @@ impl Devices {
 
 #[cfg(test)]
 mod tests {
-    use tidelog_events::frame::{BatchHeader, Encoder, SegmentBatch, write_batch};
-    use tidelog_events::id::UserId;
-    use tidelog_events::protocol::UtcTime;
+    use crate::frame::{BatchHeader, Encoder, SegmentBatch, write_batch};
+    use crate::id::UserId;
+    use crate::protocol::UtcTime;
 
     use super::*;
 

@@ -1,0 +1,64 @@
+//! The sections `[compactor]` and `[retention]` of the configuration; every key is documented in
+//! `config/default.toml`.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::Deserialize;
+use tidelog_runtime::config::{at_most, positive};
+
+/// See `config/default.toml`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CompactorConfig {
+    /// Address of the operations port.
+    pub operations_listen: SocketAddr,
+    /// How often spaces are looked for that have something to compact.
+    #[serde(deserialize_with = "positive")]
+    pub interval_ms: u64,
+    /// Hours after which segments may be merged.
+    pub merge_after_hours: u64,
+    /// Events of a merged segment, at most.
+    #[serde(deserialize_with = "at_most::<_, 10_000>")]
+    pub merge_events: u64,
+    /// Decoded bytes of a merged segment, at most; no more than of a batch, which every reader has room for.
+    #[serde(deserialize_with = "at_most::<_, 4_194_304>")]
+    pub merge_bytes: u64,
+    /// Decoded bytes of events that are folded in memory at once.
+    #[serde(deserialize_with = "positive")]
+    pub fold_bytes: u64,
+    /// Stored bytes of an object of the archive.
+    #[serde(deserialize_with = "positive")]
+    pub archive_bytes: u64,
+    /// Where what does not fit in memory is folded; empty: the system's folder for temporary files.
+    pub work_folder: PathBuf,
+    /// How long a snapshot stays after a later one took its place.
+    pub snapshot_grace_seconds: u64,
+    /// How long a stopping compactor lets the step in hand finish.
+    pub drain_seconds: u64,
+}
+
+impl CompactorConfig {
+    /// How often spaces are looked for.
+    pub fn interval(&self) -> Duration {
+        Duration::from_millis(self.interval_ms)
+    }
+}
+
+/// See `config/default.toml`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RetentionConfig {
+    /// Days that events stay in the log after they were received.
+    pub events_days: u64,
+    /// Events that stay in the log of a space however old they are.
+    pub keep_events: u64,
+    /// A space is pruned when so many events can go at once.
+    #[serde(deserialize_with = "positive")]
+    pub prune_events: u64,
+    /// A device that was heard of within so many days is waited for where it is behind.
+    pub active_days: u64,
+    /// Days beyond `events_days` that it is waited for.
+    pub patience_days: u64,
+}

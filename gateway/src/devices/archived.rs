@@ -1,0 +1,50 @@
+//! What the archive has of a device's sequences: those that were pruned from the log.
+
+use tidelog_archive::{ArchiveError, History, HistoryError};
+use tidelog_events::code::Refusal;
+use tidelog_events::protocol::DeviceEvent;
+use tidelog_store::segments::DeviceRange;
+use tokio::time::timeout;
+
+use super::stored::decoded;
+use crate::codecs::Codecs;
+use crate::problem::Problem;
+use crate::pull::READ_TIMEOUT;
+
+/// Reads what is wanted, in order of position.
+pub(super) async fn read(
+    history: &History,
+    wanted: &DeviceRange,
+    codecs: &Codecs,
+) -> Result<Vec<DeviceEvent>, Problem> {
+    timeout(READ_TIMEOUT, read_all(history, wanted, codecs))
+        .await
+        .unwrap_or_else(|elapsed| Err(away(&elapsed)))
+}
+
+async fn read_all(
+    history: &History,
+    wanted: &DeviceRange,
+    codecs: &Codecs,
+) -> Result<Vec<DeviceEvent>, Problem> {
+    let mut reader = history.of_device(&wanted.space, &wanted.device, wanted.range);
+    let mut events = Vec::new();
+    while let Some(segments) = reader.next_segments().await.map_err(|error| problem(&error))? {
+        events.extend(decoded(&segments, wanted, codecs)?);
+    }
+    Ok(events)
+}
+
+fn problem(error: &HistoryError) -> Problem {
+    match error {
+        HistoryError::Database(error) => Problem::from_database(error),
+        HistoryError::Archive(ArchiveError::Away { .. }) => away(error),
+        _ => Problem::internal(error),
+    }
+}
+
+/// The archive cannot be asked just now.
+fn away(cause: &(dyn std::error::Error + 'static)) -> Problem {
+    tracing::warn!(error = cause, "the archive did not answer");
+    Problem::new(Refusal::Overloaded, "the archive, which has the events asked for, cannot be read just now")
+}

@@ -12,4 +12,5 @@ mod store {
     mod pulling;
     mod queries;
     mod recording;
+    mod syncing;
 }

@@ -2,7 +2,7 @@
 
 use sqlx::PgPool;
 use tidelog_archive::{Archive, StoredObject};
-use tidelog_events::frame::{ArchiveHeader, Encoder, write_archive};
+use tidelog_events::frame::{ArchiveHeader, Decoder, Encoder, SegmentHeader, read_archive, write_archive};
 use tidelog_events::id::Position;
 use tidelog_runtime::failpoint::{Failpoint, reach};
 use tidelog_store::archive::Archived;
@@ -12,8 +12,11 @@ use tokio::task::block_in_place;
 
 use crate::error::CompactError;
 
-/// Segments of one object, at most.
-const SEGMENTS_MAX: i64 = 4096;
+/// Segments and stored bytes that one statement reads.
+const READ_SEGMENTS: i64 = 512;
+const READ_BYTES: i64 = 1024 * 1024;
+/// What a batch takes in the header of its segment, about.
+const BATCH_BYTES: u64 = 160;
 
 /// Archives what lies behind the space's horizon and at or before `through`, at which a segment ends.
 pub(crate) async fn write(
@@ -23,25 +26,13 @@ pub(crate) async fn write(
     through: Position,
     object_bytes: u64,
 ) -> Result<Vec<Archived>, CompactError> {
-    let mut encoder = Encoder::new()?;
+    let (mut encoder, mut decoder) = (Encoder::new()?, Decoder::new()?);
     let mut archived: Vec<Archived> = Vec::new();
     let mut after = space.horizon;
     while after < through {
-        let mut connection = pool.acquire().await?;
-        let bytes = i64::try_from(object_bytes).unwrap_or(i64::MAX);
-        let read =
-            segments::behind_each(&mut connection, &[(&space.space, after)], SEGMENTS_MAX, bytes).await?;
-        drop(connection);
-        let segments: Vec<Segment> = read
-            .into_iter()
-            .map(|(_, segment)| segment)
-            .take_while(|segment| segment.header.last <= through)
-            .collect();
+        let segments = read(pool, space, after, through, object_bytes).await?;
         let header = header(space, after, &segments)?;
-        let object = block_in_place(|| {
-            let segments = segments.iter().map(|segment| (&segment.header, segment.frame.as_slice()));
-            write_archive(&header, segments, &mut encoder)
-        })?;
+        let object = block_in_place(|| object(&header, &segments, &mut encoder, &mut decoder))?;
         let StoredObject { object, sha256, bytes } = archive.store(&header, object.into()).await?;
         reach(Failpoint::CompactorAfterArchive);
         let (first, last, epoch) = (header.first, header.last, header.epoch);
@@ -49,6 +40,56 @@ pub(crate) async fn write(
         after = last;
     }
     Ok(archived)
+}
+
+/// The segments of the next object: as many as fill it, with the batches that their headers name.
+async fn read(
+    pool: &PgPool,
+    space: &Space,
+    mut after: Position,
+    through: Position,
+    object_bytes: u64,
+) -> Result<Vec<Segment>, CompactError> {
+    let mut connection = pool.acquire().await?;
+    let (mut segments, mut bytes) = (Vec::new(), 0);
+    while after < through && bytes < object_bytes {
+        let cursor = [(&space.space, after)];
+        let read = segments::behind_each(&mut connection, &cursor, READ_SEGMENTS, READ_BYTES).await?;
+        let before = segments.len();
+        for (_, segment) in read {
+            if segment.header.last > through || bytes >= object_bytes {
+                break;
+            }
+            bytes += segment.frame.len() as u64 + BATCH_BYTES * segment.header.batches.len() as u64;
+            after = segment.header.last;
+            segments.push(segment);
+        }
+        if segments.len() == before {
+            break;
+        }
+    }
+    Ok(segments)
+}
+
+/// The bytes of an object, which read as what they were made of: nothing else will remember it.
+fn object(
+    header: &ArchiveHeader,
+    segments: &[Segment],
+    encoder: &mut Encoder,
+    decoder: &mut Decoder,
+) -> Result<Vec<u8>, CompactError> {
+    let parts = segments.iter().map(|segment| (&segment.header, segment.frame.as_slice()));
+    let object = write_archive(header, parts, encoder)?;
+    let unreadable = CompactError::Changed("an object of the archive does not read as it was written");
+    let Ok((read_header, read)) = read_archive(&object, decoder) else { return Err(unreadable) };
+    let is_same = |(segment, (header, frame)): (&Segment, &(SegmentHeader, &[u8]))| {
+        segment.header == *header && segment.frame == *frame
+    };
+    if read_header == *header && read.len() == segments.len() && segments.iter().zip(&read).all(is_same) {
+        Ok(object)
+    } else {
+        Err(unreadable)
+    }
 }
 
 /// What the object of these segments is, which must follow the position without a gap.

@@ -28,6 +28,9 @@ pub struct CompactorConfig {
     /// Decoded bytes of events that are folded in memory at once.
     #[serde(deserialize_with = "positive")]
     pub fold_bytes: u64,
+    /// Decoded bytes of a snapshot, at most: a space with more is not pruned.
+    #[serde(deserialize_with = "at_most::<_, 134_217_728>")]
+    pub snapshot_bytes: u64,
     /// Stored bytes of an object of the archive.
     #[serde(deserialize_with = "positive")]
     pub archive_bytes: u64,

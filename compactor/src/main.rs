@@ -3,7 +3,7 @@
 
 use anyhow::{Context, Result, ensure};
 use clap::Parser;
-use tidelog_archive::Archive;
+use tidelog_archive::{Archive, ArchiveConfig};
 use tidelog_compactor::{Compactor, CompactorConfig, Deps, METRICS, Swept};
 use tidelog_runtime::clock::Clock;
 use tidelog_runtime::config::{Config, Sources};
@@ -40,9 +40,14 @@ async fn main() -> Result<()> {
     let pool = database::connect(&config.section("database")?, "tidelog-compactor")?;
     let (schema, _watch) = SchemaWatch::start(&config.section("schema")?, shutdown.clone())?;
     let readiness = Readiness::new(TOLERANCE);
+    let archive: ArchiveConfig = config.section("archive")?;
+    if let Some(folder) = archive.folder() {
+        let folder = folder.display();
+        tracing::warn!(%folder, "the archive is a folder: it must outlive this process, and gateways must see it");
+    }
     let deps = Deps {
         pool,
-        archive: Archive::open(&config.section("archive")?)?,
+        archive: Archive::open(&archive)?,
         schema,
         clock: Clock::from_config(&config.section("clock")?)?,
         config: compactor.clone(),

@@ -85,12 +85,8 @@ async fn read(
     space: &SpaceId,
     Span { first, last }: Span,
 ) -> Result<Vec<Segment>, CompactError> {
-    let (before, events) = (Position(first.0 - 1), last.0 + 1 - first.0);
-    let limit = i64::try_from(events).unwrap_or(i64::MAX);
-    let behind = segments::behind_each(connection, &[(space, before)], limit, i64::MAX).await?;
-    let segments = behind.into_iter().map(|(_, segment)| segment);
-    let segments: Vec<_> = segments.take_while(|segment| segment.header.first <= last).collect();
-    let mut end = before;
+    let segments = segments::within(connection, space, first, last).await?;
+    let mut end = Position(first.0 - 1);
     for Segment { header, .. } in &segments {
         if header.first != end.next() {
             return Err(CompactError::Changed("its segments do not follow each other"));

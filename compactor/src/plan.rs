@@ -24,12 +24,16 @@ pub(crate) use self::merging::SEGMENTS_MIN;
 #[derive(Debug, Clone)]
 pub(crate) struct Facts {
     pub(crate) space: Space,
-    /// The position through which the projector has folded it.
+    /// The position through which the projector has folded it, and has skipped nothing.
     pub(crate) applied: Position,
     /// Whether a rebuild is folding it anew: from the log that a prune would take away from under it.
     pub(crate) is_rebuilding: bool,
     /// Segments behind the horizon, in order; those that are read at once.
     pub(crate) segments: Vec<SegmentFacts>,
+    /// Whether there are more of them.
+    pub(crate) has_more_segments: bool,
+    /// Stored bytes of the snapshot at the horizon.
+    pub(crate) snapshot_bytes: u64,
     /// Segments through here were merged as far as they will be, until more come.
     pub(crate) merged_through: Position,
     /// Some segments before that position, and those behind it, in order; those that are read at once.
@@ -76,7 +80,7 @@ impl Policy {
 }
 
 /// At most two centuries: what lies longer ago is no time of day to PostgreSQL some day, and none of our events.
-fn milliseconds(duration: Duration) -> i64 {
+pub(crate) fn milliseconds(duration: Duration) -> i64 {
     const LONGEST: Duration = Duration::from_hours(200 * 365 * 24);
     duration.min(LONGEST).as_millis() as i64
 }
@@ -121,6 +125,13 @@ pub enum WhyNot {
         events: u64,
         /// That go at once.
         at_once: u64,
+    },
+    /// They are little beside the snapshot that would have to be written anew.
+    TooLight {
+        /// Their stored bytes.
+        bytes: u64,
+        /// Those of the snapshot.
+        snapshot_bytes: u64,
     },
     /// The projector has not folded enough of it.
     ProjectorBehind {
@@ -173,7 +184,15 @@ impl fmt::Display for WhyNot {
             Self::TooFew { events, at_once } => {
                 write!(f, "{events} events could go, and they go when there are {at_once}")
             }
-            Self::ProjectorBehind { applied } => write!(f, "the projector is at {applied}"),
+            Self::TooLight { bytes, snapshot_bytes } => {
+                write!(
+                    f,
+                    "{bytes} bytes could go, and a snapshot of {snapshot_bytes} bytes would be written for it"
+                )
+            }
+            Self::ProjectorBehind { applied } => {
+                write!(f, "the projector has folded what comes first through {applied} only")
+            }
             Self::Rebuilding => f.write_str("its read model is being rebuilt"),
             Self::DeviceBehind { cursor, until } => {
                 write!(f, "an active device is at {cursor}, and is waited for until {until}")

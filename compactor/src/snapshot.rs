@@ -24,6 +24,8 @@ use crate::work::Work;
 pub(crate) enum Written {
     /// It is there, and not proven.
     Snapshot(Snapshot),
+    /// It would have more decoded bytes than it may.
+    TooLarge,
     /// The fold skips an event of it, or a part of one: a later schema may not, and could not fold it from a snapshot.
     Skips(Position),
 }
@@ -53,6 +55,9 @@ pub(crate) async fn write(
             break;
         }
         let part = block_in_place(|| parts.next(&lines))?;
+        if parts.content_bytes > work.snapshot_bytes {
+            return Ok(Written::TooLarge);
+        }
         snapshot_parts::insert(&mut connection, &space.space, through, &[part]).await?;
         reach(Failpoint::CompactorAfterPart);
     }
@@ -105,6 +110,7 @@ struct Parts {
     state_hash: StateHash,
     count: u32,
     bytes: u64,
+    content_bytes: u64,
 }
 
 impl Parts {
@@ -117,6 +123,7 @@ impl Parts {
             state_hash: StateHash::default(),
             count: 0,
             bytes: 0,
+            content_bytes: 0,
         })
     }
 
@@ -145,6 +152,7 @@ impl Parts {
         };
         self.count += 1;
         self.bytes += part.frame.len() as u64;
+        self.content_bytes += content.len() as u64;
         Ok(part)
     }
 

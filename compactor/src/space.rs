@@ -1,6 +1,8 @@
 //! All that is done with one space, in order: clean, merge, and where the plan says so snapshot, verify, archive, prune.
 //! Whoever is cut off between any two of these has lost nothing; the next run begins again.
 
+use std::time::Duration;
+
 use sqlx::{PgPool, Postgres, Transaction};
 use tidelog_archive::Archive;
 use tidelog_events::id::{Position, SpaceId};
@@ -17,9 +19,9 @@ use crate::config::{CompactorConfig, RetentionConfig};
 use crate::error::CompactError;
 use crate::look::look;
 use crate::merge;
-use crate::plan::{Decision, Plan, Policy, SEGMENTS_MIN, WhyNot, plan};
+use crate::plan::{Decision, Plan, Policy, SEGMENTS_MIN, WhyNot, milliseconds, plan};
 use crate::snapshot::{self, Written};
-use crate::verify::{Verdict, verify};
+use crate::verify::{Against, Verdict, verify};
 use crate::work::Work;
 use crate::{archive, prune};
 
@@ -49,6 +51,11 @@ pub enum Pruning {
     Waits(WhyNot),
     /// It was not, since the snapshot could not be proven.
     Refused(Verdict),
+    /// It was not: its snapshot would have more decoded bytes, and devices take no larger answers.
+    TooLarge {
+        /// The limit.
+        bytes_max: u64,
+    },
     /// It was not, since the fold skips the event at that position, or a part of it: a later schema may not.
     Skips(Position),
 }
@@ -94,7 +101,7 @@ impl Tools {
 
     /// The time before which superseded snapshots may go.
     pub(crate) fn grace_ends(&self) -> UtcTime {
-        UtcTime(self.clock.now().0 - i64::try_from(self.config.snapshot_grace_seconds).unwrap_or(0) * 1000)
+        UtcTime(self.clock.now().0 - milliseconds(Duration::from_secs(self.config.snapshot_grace_seconds)))
     }
 
     /// The times before which something of a space is due.
@@ -112,13 +119,7 @@ impl Tools {
 
     /// Compares a space's read model with its log and the snapshot before it.
     pub(crate) async fn examine(&self, space: &SpaceId, schema: &Schema) -> Result<Verdict, CompactError> {
-        let mut connection = self.pool.acquire().await?;
-        let Some(found) = spaces::find(&mut connection, space).await? else {
-            return Ok(Verdict::NotComparable { reason: "there is no such space".to_owned() });
-        };
-        let base = snapshot::of_horizon(&mut connection, &found).await?;
-        drop(connection);
-        verify(&self.pool, space, base.as_ref(), schema, &self.work).await
+        verify(&self.pool, space, Against::AtHorizon, schema, &self.work).await
     }
 
     /// What would be done with a space now; `None` where there is no such space.
@@ -138,7 +139,10 @@ impl Tools {
         let facts = look(&self.pool, space, &self.policy, &self.clock).await?;
         let Some(facts) = facts else { return Ok(Outcome::Elsewhere) };
         let pruning = match plan(&facts, &self.policy, self.clock.now()).prune {
-            Decision::Wait(why) => Pruning::Waits(why),
+            Decision::Wait(why) => {
+                self.look_at_refusal(&mut claim, space, schema).await?;
+                Pruning::Waits(why)
+            }
             Decision::Through(through) => self.prune(&mut claim, &facts.space, through, schema).await?,
         };
         claim.transaction.commit().await?;
@@ -185,9 +189,12 @@ impl Tools {
         let written = snapshot::write(pool, space, through, schema, &self.work, self.clock.now()).await?;
         let snapshot = match written {
             Written::Snapshot(snapshot) => snapshot,
+            Written::TooLarge => {
+                return Ok(Pruning::TooLarge { bytes_max: self.work.snapshot_bytes });
+            }
             Written::Skips(position) => return Ok(Pruning::Skips(position)),
         };
-        let verdict = verify(pool, id, Some(&snapshot), schema, &self.work).await?;
+        let verdict = verify(pool, id, Against::Snapshot(&snapshot), schema, &self.work).await?;
         let Verdict::Equal { .. } = verdict else {
             self.refuse(claim, id, &verdict).await?;
             return Ok(Pruning::Refused(verdict));
@@ -201,6 +208,22 @@ impl Tools {
         }
         reach(Failpoint::CompactorBeforePrune);
         Ok(Pruning::Pruned(pruned(&snapshot, events, archived.iter().map(|object| object.bytes).sum())))
+    }
+
+    /// Withdraws a refusal when what it has found is repaired, although nothing can be pruned now.
+    async fn look_at_refusal(
+        &self,
+        claim: &mut Claim,
+        space: &SpaceId,
+        schema: &Schema,
+    ) -> Result<(), CompactError> {
+        if claim.known.refusal.is_some()
+            && let Verdict::Equal { .. } = self.examine(space, schema).await?
+        {
+            let now = self.clock.now();
+            compactions::note_refusal(&mut claim.transaction, space, None, now).await?;
+        }
+        Ok(())
     }
 
     /// Notes what differs, so that people can see it.

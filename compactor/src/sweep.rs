@@ -177,11 +177,14 @@ impl Swept {
             Pruning::Refused(Verdict::Different { entities, differences, .. }) => {
                 self.refused += 1;
                 metrics::counter!("tidelog_compactor_refusals_total", "reason" => "different").increment(1);
-                let first = differences
-                    .first()
-                    .map(|difference| serde_json::to_string(difference).unwrap_or_default());
+                // What the values are is nobody's business who reads logs.
+                let first = differences.first();
                 tracing::error!(
-                    %space, entities, first,
+                    %space,
+                    entities,
+                    entity_type = first.map(|difference| &*difference.entity_type),
+                    entity_id = first.map(|difference| difference.entity_id.as_str()),
+                    field = first.and_then(|difference| difference.field.as_deref()),
                     "a read model is not what its log folds to; the space is not pruned (tidelog compactor doctor)"
                 );
             }
@@ -189,6 +192,10 @@ impl Swept {
                 metrics::counter!("tidelog_compactor_refusals_total", "reason" => "not-comparable")
                     .increment(1);
                 tracing::info!(%space, ?verdict, "a space cannot be compared now, and is not pruned");
+            }
+            Pruning::TooLarge { bytes_max } => {
+                metrics::counter!("tidelog_compactor_refusals_total", "reason" => "too-large").increment(1);
+                tracing::warn!(%space, bytes_max, "a state is too large for a snapshot; the space is not pruned");
             }
             Pruning::Skips(position) => {
                 metrics::counter!("tidelog_compactor_refusals_total", "reason" => "skipped").increment(1);

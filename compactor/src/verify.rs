@@ -18,8 +18,8 @@ use tidelog_store::{compactions, segments, spaces};
 use crate::difference::{self, Difference};
 use crate::error::CompactError;
 use crate::folded::Folded;
-use crate::log;
 use crate::work::Work;
+use crate::{log, snapshot};
 
 /// Differences that are told; the others are only counted.
 const DIFFERENCES_MAX: usize = 10;
@@ -58,35 +58,50 @@ pub enum Verdict {
     },
 }
 
-/// Compares the read model with what `base`, none for an empty state, and the log behind it fold to.
+/// With what a read model is compared, and the log behind it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Against<'a> {
+    /// A snapshot that was written.
+    Snapshot(&'a Snapshot),
+    /// The one that readers get; an empty state where nothing was pruned.
+    AtHorizon,
+}
+
+/// Compares the read model with what the base and the log behind it fold to.
 pub(crate) async fn verify(
     pool: &PgPool,
     space: &SpaceId,
-    base: Option<&Snapshot>,
+    base: Against<'_>,
     schema: &Schema,
     work: &Work,
 ) -> Result<Verdict, CompactError> {
     let mut moment: Transaction<'_, Postgres> =
         pool.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
     compactions::may_idle(&mut moment).await?;
-    let through = base.map_or(Position::ZERO, |base| base.through);
+    let Some(found) = spaces::find(&mut moment, space).await? else {
+        return Ok(Verdict::NotComparable { reason: "there is no such space".to_owned() });
+    };
+    let base = match base {
+        Against::Snapshot(snapshot) => Some(snapshot.clone()),
+        Against::AtHorizon => snapshot::of_horizon(&mut moment, &found).await?,
+    };
+    let through = base.as_ref().map_or(Position::ZERO, |base| base.through);
     let projection = projections::find(&mut moment, space).await?;
-    let projection = match comparable(projection, through, base, schema) {
+    let projection = match comparable(projection, through, base.as_ref(), schema) {
         Ok(projection) => projection,
         Err(reason) => return Ok(Verdict::NotComparable { reason }),
     };
     let applied = projection.applied;
     let span = Span { applied: through, through: applied };
     let log = log::fold(&mut moment, space, span, schema, work).await?;
-    let folded = Folded::new(space, base.cloned(), log.runs, schema)?;
+    let folded = Folded::new(space, base, log.runs, schema)?;
     let mut comparison = Comparison::default();
     compare(&mut moment, folded, &projection, schema, &mut comparison).await?;
     if comparison.differ == 0 && comparison.hash == projection.state_hash {
         return Ok(Verdict::Equal { applied, entities: comparison.entities });
     }
     // What is to be pruned next still stands in the log.
-    let horizon = spaces::find(&mut moment, space).await?.map_or(through, |space| space.horizon);
-    let span = Span { applied: horizon.min(through), through: applied };
+    let span = Span { applied: found.horizon, through: applied };
     find_events(&mut moment, space, span, schema, &mut comparison.differences).await?;
     Ok(Verdict::Different { applied, entities: comparison.differ, differences: comparison.differences })
 }

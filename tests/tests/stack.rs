@@ -5,6 +5,8 @@ mod stack {
     mod bench;
     mod chaos;
     mod compactions;
+    #[cfg(debug_assertions)]
+    mod compactor_failpoints;
     mod device;
     mod doctor;
     mod entities;

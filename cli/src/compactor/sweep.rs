@@ -111,6 +111,10 @@ fn told(outcome: &Result<Outcome, CompactError>) -> (String, bool) {
             ),
             true,
         ),
+        Pruning::TooLarge { bytes_max } => (
+            format!("not pruned: its state has more than {bytes_max} bytes, which no device takes at once"),
+            false,
+        ),
         Pruning::Refused(Verdict::NotComparable { reason }) => (format!("not pruned: {reason}"), true),
         Pruning::Refused(_) => (
             "not pruned: the read model is not what the log says; ask `tidelog compactor doctor`".into(),

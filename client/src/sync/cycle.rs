@@ -127,6 +127,11 @@ impl Cycle {
         }
     }
 
+    /// x
+    pub fn options(&self) -> CycleOptions {
+        self.options
+    }
+
     /// What to ask the server next; `None` when everything is synced.
     pub fn next(&mut self, store: &mut EventStore) -> Result<Option<Request>, StoreError> {
         loop {

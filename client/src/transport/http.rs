@@ -69,6 +69,12 @@ impl HttpTransport {
         self
     }
 
+    #[must_use]
+    /// x
+    pub fn pull_timeout(self, _timeout: Duration) -> Self {
+        self
+    }
+
     fn url(&self, segments: &[&str]) -> Result<Url, Unreachable> {
         // A URL cannot name these, escaped or not (WHATWG URL, section 4.4).
         if let Some(dots) = segments.iter().find(|segment| matches!(**segment, "." | "..")) {

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use serde_json::json;
+use tidelog_client::transport::Refused;
 use tidelog_events::admit::After;
-use tidelog_events::code::Fault;
+use tidelog_events::code::{Fault, Refusal};
 use tidelog_events::fold::{LineDigest, StateHash};
 use tidelog_events::frame::{
     BatchHeader, SegmentBatch, SegmentHeader, SnapshotHeader, write_batch, write_line, write_snapshot,
@@ -149,6 +150,18 @@ impl Pulled {
         write_line(&mut lines, &HelloLine { hello: self.hello });
         lines.extend(self.lines);
         String::from_utf8(lines).unwrap()
+    }
+}
+
+/// A refusal with nothing but its code.
+pub fn refused(code: Refusal) -> Refused {
+    Refused {
+        status: code.status(),
+        code: Some(code),
+        detail: "as the test says".to_owned(),
+        expected: None,
+        server_time: None,
+        retry_after: None,
     }
 }
 

@@ -1,5 +1,7 @@
 //! Forks, as the store settles them. Whole syncs of forked devices are run by the simulation.
 
+use std::time::Duration;
+
 use serde_json::json;
 use tidelog_client::sync::{Cycle, CycleOptions, Progress};
 use tidelog_client::transport::{Answer, Refused, Request};
@@ -8,7 +10,7 @@ use tidelog_events::id::{EventId, Position, Sequence};
 use tidelog_events::protocol::DeviceEvent;
 use uuid::Uuid;
 
-use super::answers::Pulled;
+use super::answers::{Pulled, refused};
 use super::device::{Device, ann};
 
 /// Runs a cycle to its next request, which must be one of the two that a fork leads to.
@@ -87,14 +89,7 @@ fn a_server_that_tells_of_fewer_events_at_once_is_asked_for_fewer() {
     let mut device = Device::new("phone-1");
     device.record_laps(4);
     let (mut cycle, asked) = forked(&mut device);
-    let refused = Answer::Refused(Refused {
-        status: 400,
-        code: Some(Refusal::RequestInvalid),
-        detail: "more sequences than the limit".to_owned(),
-        expected: None,
-        server_time: None,
-        retry_after: None,
-    });
+    let refused = Answer::Refused(refused(Refusal::RequestInvalid));
     let mut request = asked;
     let mut asked_for = Vec::new();
     while let Request::OwnEvents(own) = &request {
@@ -105,6 +100,27 @@ fn a_server_that_tells_of_fewer_events_at_once_is_asked_for_fewer() {
         request = next(&mut cycle, &mut device);
     }
     assert!(asked_for.ends_with(&[2, 2]), "{asked_for:?}");
+}
+
+#[test]
+fn an_overloaded_server_is_left_alone_and_then_asked_for_fewer_down_to_a_batch() {
+    let mut device = Device::new("phone-1");
+    device.record_laps(400);
+    let (mut cycle, mut asked) = forked_with(&mut device, 0);
+    let wait = Some(Duration::from_secs(7));
+    let overloaded = Answer::Refused(Refused { retry_after: wait, ..refused(Refusal::Overloaded) });
+    let mut asked_for = Vec::new();
+    for _ in 0..5 {
+        let Request::OwnEvents(own) = &asked else { panic!("{asked:?}") };
+        asked_for.push(own.to.0 + 1 - own.from.0);
+        device.later(1);
+        let now = device.now.clone();
+        let progress = cycle.take(&mut device.store, &asked, &overloaded, &now, &now).unwrap();
+        assert!(matches!(&progress, Progress::Retry(failure) if failure.retry_after == wait), "{progress:?}");
+        cycle = Cycle::new(ann(), cycle.options());
+        asked = next(&mut cycle, &mut device);
+    }
+    assert_eq!(asked_for, [400, 200, 100, 50, 50]);
 }
 
 #[test]

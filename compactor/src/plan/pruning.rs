@@ -5,13 +5,30 @@ use tidelog_store::segments::SegmentFacts;
 
 use super::{Decision, Facts, Policy, WhyNot};
 
+/// A snapshot is written for at least this part of its own size: so a log takes no more than that beyond its retention, and
+/// what is written for it in all is bounded.
+const WEIGHT_MIN: u64 = 16;
+
 /// The longest prefix that every rule lets go, if it is worth a snapshot; else the first rule that stands against it.
 pub(super) fn decide(facts: &Facts, policy: &Policy, now: UtcTime) -> Decision {
     let space = &facts.space;
     let events = |prefix: &[SegmentFacts]| {
         prefix.last().map_or(0, |segment| segment.last.0.saturating_sub(space.horizon.0))
     };
-    let is_enough = |prefix: &[SegmentFacts]| events(prefix) >= policy.prune_events.max(1);
+    // All that is read at once is enough in any case, or a log of small segments would never go.
+    let is_all = |prefix: &[SegmentFacts]| facts.has_more_segments && prefix.len() == facts.segments.len();
+    let is_enough = |prefix: &[SegmentFacts]| events(prefix) >= policy.prune_events.max(1) || is_all(prefix);
+    let through = |prefix: &[SegmentFacts]| {
+        let bytes = prefix.iter().map(|segment| segment.bytes).sum::<u64>();
+        let snapshot_bytes = facts.snapshot_bytes;
+        match prefix.last() {
+            None => Decision::Wait(WhyNot::Young),
+            Some(_) if bytes < snapshot_bytes / WEIGHT_MIN && !is_all(prefix) => {
+                Decision::Wait(WhyNot::TooLight { bytes, snapshot_bytes })
+            }
+            Some(segment) => Decision::Through(segment.last),
+        }
+    };
 
     let old = prefix(&facts.segments, |segment| segment.received_at.0 <= now.0 - policy.retention_ms);
     if old.is_empty() {
@@ -41,10 +58,6 @@ pub(super) fn decide(facts: &Facts, policy: &Policy, now: UtcTime) -> Decision {
         .take_while(|segment| segment.first.0.saturating_sub(space.horizon.0) <= policy.prune_events.max(1));
     let latest = needed.map(|segment| segment.received_at.0).max().unwrap_or(now.0);
     Decision::Wait(WhyNot::DeviceBehind { cursor, until: UtcTime(latest + waited_for) })
-}
-
-fn through(prefix: &[SegmentFacts]) -> Decision {
-    prefix.last().map_or(Decision::Wait(WhyNot::Young), |segment| Decision::Through(segment.last))
 }
 
 /// As many of the first segments as all satisfy it.

@@ -36,6 +36,8 @@ fn nothing() -> Facts {
         applied: Position::ZERO,
         is_rebuilding: false,
         segments: Vec::new(),
+        has_more_segments: false,
+        snapshot_bytes: 0,
         merged_through: Position::ZERO,
         mergeable: Vec::new(),
         waiting_for: None,

@@ -1,10 +1,6 @@
 //! An answer's body, made from what was read of the log: stored frames as they are, or decoded lines, or JSON. Behind
 //! the hello stands the snapshot, where there is one, then the segments.
 
-use axum::body::Body;
-use axum::http::HeaderValue;
-use axum::http::header::{CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, VARY};
-use axum::response::Response;
 use serde::Deserialize;
 use std::borrow::Cow;
 use tidelog_events::frame::{Encoder, FrameError, SnapshotHeader, line_frame, write_line};
@@ -250,23 +246,6 @@ fn lines(
         segment.write_body(&mut body);
     }
     (body, entities_at)
-}
-
-/// The answer with its headers.
-pub(super) fn response(format: Format, body: Body) -> Response {
-    let media_type = match format {
-        Format::Frames | Format::Lines => "application/x-ndjson",
-        Format::Json => "application/json",
-    };
-    let mut response = Response::new(body);
-    let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
-    headers.insert(VARY, HeaderValue::from_static("Accept, Accept-Encoding"));
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store, no-transform"));
-    if format == Format::Frames {
-        headers.insert(CONTENT_ENCODING, HeaderValue::from_static("zstd"));
-    }
-    response
 }
 
 #[cfg(test)]

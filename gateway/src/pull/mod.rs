@@ -7,6 +7,7 @@ mod json;
 mod negotiate;
 mod read;
 mod request;
+mod response;
 mod snapshot;
 mod stream;
 #[cfg(test)]
@@ -140,7 +141,7 @@ pub(crate) async fn pull_log(
             Entities::new(pool, codecs, wanted.space, snapshot, writer).into_body(body, at)
         }
     };
-    Ok(answer::response(request.format, body))
+    Ok(response::response(request.format, body))
 }
 
 /// Tells ingest what the device has, in the background. A cursor beyond the head is no fact about this log.

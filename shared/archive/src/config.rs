@@ -1,5 +1,6 @@
 //! `[archive]`: which folder or bucket.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -31,6 +32,15 @@ pub struct ArchiveConfig {
 }
 
 impl ArchiveConfig {
+    /// The folder, where it is none of S3's buckets.
+    pub fn folder(&self) -> Option<PathBuf> {
+        match self.url.split_once("://") {
+            None => std::path::absolute(&self.url).ok(),
+            Some(("file", folder)) => Some(folder.into()),
+            Some(_) => None,
+        }
+    }
+
     /// A request that takes longer has failed.
     pub fn request_timeout(&self) -> Duration {
         Duration::from_millis(self.request_timeout_ms)

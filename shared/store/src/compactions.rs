@@ -161,6 +161,9 @@ pub async fn due(
                  SELECT FROM snapshots
                  WHERE snapshots.space_id = looked_at.space_id
                    AND superseded_at <= timestamptz 'epoch' + $8 * interval '1 millisecond'
+             ) OR EXISTS (
+                 SELECT FROM compactions
+                 WHERE compactions.space_id = looked_at.space_id AND refusal IS NOT NULL
              ) AS is_due
              FROM looked_at
          )

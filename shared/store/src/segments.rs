@@ -232,6 +232,26 @@ pub async fn of_single_event_device(
     row.as_ref().map(segment).transpose()
 }
 
+/// The segments of a space that end from `first` to `last`, in order.
+pub async fn within(
+    connection: &mut PgConnection,
+    space: &SpaceId,
+    first: Position,
+    last: Position,
+) -> sqlx::Result<Vec<Segment>> {
+    let rows = sqlx::query(
+        "SELECT first, last, device_id, user_id, released, batches, frame,
+                (extract(epoch FROM received_at) * 1000)::bigint AS received_ms
+         FROM segments WHERE space_id = $1 AND last BETWEEN $2 AND $3 ORDER BY last",
+    )
+    .bind(space.as_str())
+    .bind(first.as_i64())
+    .bind(last.as_i64())
+    .fetch_all(connection)
+    .await?;
+    rows.iter().map(segment).collect()
+}
+
 /// What the compactor must know of a segment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SegmentFacts {

@@ -45,6 +45,22 @@ pub async fn insert(connection: &mut PgConnection, events: &SkippedColumns<'_>) 
     Ok(())
 }
 
+/// The first event that the fold skipped.
+pub async fn first(
+    connection: &mut PgConnection,
+    space: &SpaceId,
+    generation: i32,
+) -> sqlx::Result<Option<Position>> {
+    let first: Option<i64> = sqlx::query_scalar(
+        "SELECT min(position) FROM skipped_events WHERE space_id = $1 AND generation = $2",
+    )
+    .bind(space.as_str())
+    .bind(generation)
+    .fetch_one(connection)
+    .await?;
+    Ok(first.map(Position::from_i64))
+}
+
 /// Deletes those of a generation that nobody reads.
 pub async fn delete_generation(
     connection: &mut PgConnection,

@@ -180,7 +180,8 @@ async fn invariants_3_4_and_8_hold_while_two_compactors_prune_under_everybodys_f
     let compacting = async { tokio::join!(one, other) };
     let following = join_all(SPACES.map(|space| follow(&world, space, &schema, &pushed)));
     let beginning = join_all(SPACES.map(|space| begin_again(&world, space, &schema, &stop)));
-    let ((), (one, other), readers, moments) = join4(pushing, compacting, following, beginning).await;
+    let ((), (one, other), readers, moments) =
+        Box::pin(join4(pushing, compacting, following, beginning)).await;
 
     assert_each_was_pruned_once(&world, [one, other].concat()).await;
     for ((space, mut reader), moments) in SPACES.into_iter().zip(readers).zip(moments) {

@@ -212,12 +212,10 @@ async fn invariant_8_a_snapshot_is_believed_only_as_it_is_read_back() {
     let spaces: Vec<&str> = hands.iter().chain(&of_snapshot).map(|hand| hand.space).collect();
     let world = world_with(&spaces).await;
     for (table, hands) in [("snapshot_parts", &hands[..]), ("snapshots", &of_snapshot)] {
-        let cases: String = hands
-            .iter()
-            .map(|Hand { space, statements, .. }| {
-                format!("IF NEW.space_id = '{space}' THEN {statements}; END IF; ")
-            })
-            .collect();
+        let case = |Hand { space, statements, .. }: &Hand| {
+            format!("IF NEW.space_id = '{space}' THEN {statements}; END IF; ")
+        };
+        let cases = hands.iter().map(case).collect::<Vec<_>>().concat();
         execute(
             &world,
             format!(

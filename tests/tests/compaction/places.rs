@@ -30,8 +30,10 @@ async fn nothing_is_pruned_while_the_archive_is_away() {
     }
 }
 
-/// What the place does to the bytes that it is asked for.
-const LIES: [fn(Vec<u8>) -> Option<Vec<u8>>; 4] = [
+/// What a place gives back of the bytes that it was given.
+type Lie = fn(Vec<u8>) -> Option<Vec<u8>>;
+
+const LIES: [Lie; 4] = [
     |mut bytes| {
         bytes[30] ^= 1;
         Some(bytes)

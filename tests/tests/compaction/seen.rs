@@ -56,7 +56,7 @@ impl Seen {
     async fn assert_a_fresh_reader_gets_it(&self, world: &World, horizon: u64) {
         let (pruned, left) = self.events.split_at(horizon as usize);
         let pulled = world.pull_frames(&self.space, "after=0&limit=10000").await;
-        let (header, lines) = pulled.snapshot.as_ref().expect("a snapshot");
+        let (header, lines) = pulled.snapshot.as_ref().unwrap();
         let folded = folded(world, pruned);
         assert_eq!((header.through.0, pulled.hello.horizon.0), (horizon, horizon));
         assert!(lines.iter().eq(&folded.lines().collect::<Vec<_>>()), "the snapshot's lines");

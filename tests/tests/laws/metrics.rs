@@ -8,7 +8,7 @@ use super::workspace::{File, files};
 
 fn described() -> Vec<Metric> {
     let shared = tidelog_runtime::metrics::METRICS.iter().copied();
-    let services = [tidelog_ingest::METRICS, tidelog_projector::METRICS].concat();
+    let services = [tidelog_ingest::METRICS, tidelog_projector::METRICS, tidelog_compactor::METRICS].concat();
     shared.chain(tidelog_gateway::metrics()).chain(services).collect()
 }
 
@@ -23,7 +23,8 @@ fn word(kind: MetricKind) -> &'static str {
 /// The metrics that the sources feed, each with what they take it for.
 fn fed() -> BTreeSet<(String, &'static str)> {
     let mut fed = BTreeSet::new();
-    let sources = ["shared", "gateway", "ingest", "projector"].iter().flat_map(|folder| files(folder, ".rs"));
+    let folders = ["shared", "gateway", "ingest", "projector", "compactor"];
+    let sources = folders.iter().flat_map(|folder| files(folder, ".rs"));
     for file in sources {
         for kind in ["counter", "gauge", "histogram"] {
             let begin = format!("{kind}!(");

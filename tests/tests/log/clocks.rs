@@ -17,7 +17,7 @@ const AHEAD_MS: i64 = 61_000;
 /// When the space's device was last seen, in UTC milliseconds.
 async fn last_seen_ms(world: &World, device: &str) -> i64 {
     let seen = "SELECT (extract(epoch FROM last_seen_at) * 1000)::bigint FROM devices WHERE device_id = $1";
-    sqlx::query_scalar(seen).bind(device).fetch_one(&world.pool).await.expect("a device")
+    sqlx::query_scalar(seen).bind(device).fetch_one(&world.pool).await.unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -99,7 +99,10 @@ fn a_plan_says_in_words_what_it_is() {
         "nothing to merge; do not prune: 2 events could go, and they go when there are 5",
     );
     let unfolded = Facts { applied: Position(7), ..log(&[(10, 90), (10, 90)]) };
-    check(&unfolded, "nothing to merge; do not prune: the projector is at 7");
+    check(
+        &unfolded,
+        "nothing to merge; do not prune: the projector has folded what comes first through 7 only",
+    );
     let rebuilding = Facts { is_rebuilding: true, ..log(&[(10, 90), (10, 90)]) };
     check(&rebuilding, "nothing to merge; do not prune: its read model is being rebuilt");
     let waiting = Facts { waiting_for: Some(Position(7)), ..log(&[(10, 40), (10, 40)]) };
@@ -109,4 +112,29 @@ fn a_plan_says_in_words_what_it_is() {
     );
     check(&log(&[(4, 90); 11]), "merge the segments from 1 to 32; prune through 32");
     check(&log(&[(20, 90); 20]), "merge 3 runs of segments between 1 and 300; prune through 380");
+}
+
+#[test]
+fn all_that_is_read_at_once_goes_however_few_events_it_has() {
+    let mut facts = log(&[(1, 90), (1, 90), (1, 90)]);
+    facts.space.head = Position(100);
+    check("all there is", &facts, &too_few(3));
+    facts.has_more_segments = true;
+    check("all that is read", &facts, &through(3));
+    facts.applied = Position(2);
+    let behind = Decision::Wait(WhyNot::ProjectorBehind { applied: Position(2) });
+    check("not all of it is folded", &facts, &behind);
+}
+
+#[test]
+fn little_beside_a_large_snapshot_waits() {
+    // Twenty bytes an event.
+    let mut facts = log(&[(50, 90), (10, 0)]);
+    facts.snapshot_bytes = 16 * 1000;
+    check("a sixteenth", &facts, &through(50));
+    facts.snapshot_bytes += 16;
+    let light = Decision::Wait(WhyNot::TooLight { bytes: 1000, snapshot_bytes: 16_016 });
+    check("less", &facts, &light);
+    facts.has_more_segments = true;
+    check("less, and there is more, which is young", &facts, &light);
 }

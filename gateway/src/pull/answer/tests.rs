@@ -136,19 +136,3 @@ fn damage_gives_no_answer_in_any_form() {
     let answer = answer(&read, read.hello(None, 3, UtcTime(1)), &request, &schema(), 1 << 20, &mut codec);
     assert!(matches!(answer, Err(AnswerError::Json(_))));
 }
-
-#[test]
-fn answers_tell_caches_what_they_depend_on() {
-    for (format, media_type, encoding) in [
-        (Format::Json, "application/json", None),
-        (Format::Lines, "application/x-ndjson", None),
-        (Format::Frames, "application/x-ndjson", Some("zstd")),
-    ] {
-        let response = response(format, Body::empty());
-        let header = |name| response.headers().get(name).map(|value| value.to_str().unwrap());
-        assert_eq!(header(CONTENT_TYPE), Some(media_type));
-        assert_eq!(header(CONTENT_ENCODING), encoding);
-        assert_eq!(header(VARY), Some("Accept, Accept-Encoding"));
-        assert_eq!(header(CACHE_CONTROL), Some("no-store, no-transform"));
-    }
-}

@@ -238,6 +238,21 @@ mod tests {
     }
 
     #[test]
+    fn a_payload_with_keys_that_the_schema_does_not_declare_is_taken_in_part() {
+        let device = Arc::new(DeviceId::new("phone-1").unwrap());
+        let is_partial = |payload: &str| {
+            let line = format!(
+                r#"{{"eventId":"018f4f7e-0000-7000-8000-000000000001","deviceSequence":1,"type":"MADE","entityId":"e","timestamp":1,"payload":{payload}}}"#
+            );
+            let change = Change::read(&line, &device, &nearly::SCHEMA).unwrap();
+            (change.fields().any(|field| field == "text"), change.is_partial)
+        };
+        assert_eq!(is_partial(r#"{"text":"a"}"#), (true, false));
+        assert_eq!(is_partial(r#"{"text":"a","newer":null}"#), (true, true));
+        assert_eq!(is_partial(r#"{"newer":{"text":"a"}}"#), (false, true));
+    }
+
+    #[test]
     fn an_ordinary_line_is_plain() {
         let schema = &*nearly::SCHEMA;
         let device = Arc::new(DeviceId::new("phone-1").unwrap());

@@ -78,6 +78,10 @@ pub fn connect(config: &DatabaseConfig, application_name: &str) -> Result<PgPool
     let options = options.application_name(application_name).options([
         ("statement_timeout", timeout_ms.as_str()),
         ("idle_in_transaction_session_timeout", timeout_ms.as_str()),
+        // A process whose host is gone keeps its locks no longer than about a minute.
+        ("tcp_keepalives_idle", "30"),
+        ("tcp_keepalives_interval", "10"),
+        ("tcp_keepalives_count", "3"),
     ]);
     let relay = Relay::before_tcp(&options, config);
     let options = match &relay {

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use rustix::net::sockopt;
 use sqlx::postgres::PgConnectOptions;
 use tempfile::TempDir;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -163,6 +164,12 @@ impl Upstream {
 async fn dial(host: &str, port: u16) -> io::Result<TcpStream> {
     let server = TcpStream::connect((host, port)).await?;
     server.set_nodelay(true)?;
+    // A server whose host is gone is noticed in about a minute, also by who only waits for its answer; and whoever
+    // forgets idle connections on the way sees that this one is in use.
+    sockopt::set_socket_keepalive(&server, true)?;
+    sockopt::set_tcp_keepidle(&server, Duration::from_secs(30))?;
+    sockopt::set_tcp_keepintvl(&server, Duration::from_secs(10))?;
+    sockopt::set_tcp_keepcnt(&server, 3)?;
     Ok(server)
 }
 

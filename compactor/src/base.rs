@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use serde::Deserialize;
 use sqlx::PgConnection;
 use tidelog_events::fold::{EntityKey, LineDigest, StateHash};
-use tidelog_events::frame::{Decoder, FrameError, inspect};
+use tidelog_events::frame::{DamagedPart, Decoder, FrameError, PartLines};
 use tidelog_events::id::{EntityId, SpaceId};
 use tidelog_store::snapshot_parts::{self, Part};
 use tidelog_store::snapshots::Snapshot;
@@ -14,21 +14,19 @@ use crate::error::CompactError;
 
 /// Stored bytes of parts that one statement reads; at least one part.
 const READ_BYTES: i64 = 256 * 1024;
-/// A part that decodes to more is not one that Tidelog wrote.
-const PART_BYTES_MAX: usize = 1 << 30;
 
 /// A stored snapshot that is not what was written.
 #[derive(Debug, thiserror::Error)]
 pub enum DamagedSnapshot {
     /// A part.
     #[error("a part of it is damaged")]
-    Frame(#[from] FrameError),
+    Part(#[from] DamagedPart),
     /// A line of a part.
     #[error("a line of it cannot be read")]
     Line(#[from] serde_json::Error),
-    /// A part holds other lines than it counts, or some are missing.
-    #[error("part {0} of it is missing or damaged")]
-    Part(u32),
+    /// There is no part of that number.
+    #[error("part {0} of it is missing")]
+    Missing(u32),
     /// It reads well, and is something else.
     #[error("its lines have another hash than it says")]
     Hash,
@@ -75,7 +73,7 @@ impl Base {
         let parts =
             snapshot_parts::from(connection, &self.space, through, self.next_part, READ_BYTES).await?;
         if parts.is_empty() {
-            return Err(self.damaged(DamagedSnapshot::Part(self.next_part)));
+            return Err(self.damaged(DamagedSnapshot::Missing(self.next_part)));
         }
         for part in parts {
             self.take(&part).map_err(|damage| self.damaged(damage))?;
@@ -87,23 +85,14 @@ impl Base {
     }
 
     fn take(&mut self, part: &Part) -> Result<(), DamagedSnapshot> {
-        let number = part.part;
-        if number != self.next_part {
-            return Err(DamagedSnapshot::Part(self.next_part));
+        if part.part != self.next_part {
+            return Err(DamagedSnapshot::Missing(self.next_part));
         }
-        let content_bytes = inspect(&part.frame).map_err(FrameError::from)?.content_bytes;
-        let limit = usize::try_from(content_bytes).unwrap_or(usize::MAX).min(PART_BYTES_MAX);
-        let lines = self.decoder.decode_one(&part.frame, limit)?;
-        let lines = String::from_utf8(lines).map_err(|_| DamagedSnapshot::Part(number))?;
-        let lines = lines.strip_suffix('\n').ok_or(DamagedSnapshot::Part(number))?;
-        let before = self.lines.len();
-        for line in lines.split('\n') {
+        let lines = PartLines::read(&part.frame, part.entities, &mut self.decoder)?;
+        for line in lines.iter() {
             let Keyed { entity_type, entity_id } = serde_json::from_str(line)?;
             self.hash.replace(&entity_type, None, LineDigest::of(line.as_bytes()));
             self.lines.push_back((EntityKey { entity_type, entity_id }, line.to_owned()));
-        }
-        if self.lines.len() - before != part.entities as usize {
-            return Err(DamagedSnapshot::Part(number));
         }
         self.next_part += 1;
         Ok(())

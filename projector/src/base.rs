@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use sqlx::PgConnection;
 use tidelog_events::fold::{DamagedLine, Entity, EntityKey};
-use tidelog_events::frame::FrameError;
+use tidelog_events::frame::{self, PartLines};
 use tidelog_events::id::{Position, SpaceId};
 use tidelog_events::schema::Schema;
 use tidelog_store::entities::KeyColumns;
@@ -17,9 +17,6 @@ use tokio::task::block_in_place;
 
 use crate::apply;
 use crate::transaction::{Damage, FoldError, Folder, Target};
-
-/// A part that decodes to more is not one that Tidelog wrote: it has 256 KiB, or one entity.
-const PART_BYTES_MAX: usize = 256 * 1024 * 1024;
 
 /// Why nothing can be rebuilt from a snapshot.
 #[derive(Debug, thiserror::Error)]
@@ -48,15 +45,12 @@ pub enum DamagedPart {
     /// It is not there.
     #[error("it is missing")]
     Missing,
-    /// The frame.
-    #[error("its frame cannot be read")]
-    Frame(#[from] FrameError),
-    /// The text.
-    #[error("it is not made of lines")]
-    Lines,
-    /// Other entities than it counts, or in another order.
-    #[error("it does not hold the entities that it counts, in their order")]
-    Entities,
+    /// Its frame, or the text in it.
+    #[error(transparent)]
+    Lines(#[from] frame::DamagedPart),
+    /// Its order.
+    #[error("its entities are out of order")]
+    Order,
     /// A line.
     #[error("an entity line is damaged")]
     Line(#[from] DamagedLine),
@@ -135,21 +129,15 @@ impl Folder {
         schema: &Schema,
         entities: &mut Entities,
     ) -> Result<u64, DamagedPart> {
-        let lines = String::from_utf8(self.decoder.decode_one(&part.frame, PART_BYTES_MAX)?);
-        let lines = lines.map_err(|_| DamagedPart::Lines)?;
-        let before = entities.len();
-        for line in lines.strip_suffix('\n').ok_or(DamagedPart::Lines)?.split('\n') {
+        let lines = PartLines::read(&part.frame, part.entities, &mut self.decoder)?;
+        for line in lines.iter() {
             let (key, entity) = Entity::from_line(line, schema)?;
             if entities.last().is_some_and(|(last, _)| *last >= key) {
-                return Err(DamagedPart::Entities);
+                return Err(DamagedPart::Order);
             }
             entities.push((key, entity));
         }
-        if entities.len() - before == part.entities as usize {
-            Ok(lines.len() as u64)
-        } else {
-            Err(DamagedPart::Entities)
-        }
+        Ok(lines.bytes())
     }
 }
 

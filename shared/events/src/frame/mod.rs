@@ -26,5 +26,5 @@ pub use push::{
 pub use segment::{
     FIRST_HEADER, LAST_HEADER, SPACE_HEADER, SegmentBatch, SegmentBody, SegmentHeader, TornSegment,
 };
-pub use snapshot::{SnapshotHeader, write_snapshot};
+pub use snapshot::{DamagedPart, PartLines, SnapshotHeader, write_snapshot};
 pub use stored::line_frame;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::write_line;
+use super::{Decoder, FrameError, write_line};
 use crate::fold::StateHash;
 use crate::id::{DeviceId, Position, Sequence};
 use crate::limits::MAX_SAFE_INTEGER;
@@ -65,4 +65,55 @@ pub fn write_snapshot<L: AsRef<str>>(
     }
     debug_assert_eq!(written, header.entities, "a header counts its lines");
     lines
+}
+
+/// A part of a snapshot decodes to about 256 KiB, or to one entity: what decodes to more is not one that Tidelog wrote.
+const PART_BYTES_MAX: usize = 256 * 1024 * 1024;
+
+/// What is wrong with a part of a stored snapshot.
+#[derive(Debug, thiserror::Error)]
+pub enum DamagedPart {
+    /// Its frame cannot be read.
+    #[error("its frame cannot be read")]
+    Frame(#[from] FrameError),
+    /// It is no text of ended lines.
+    #[error("it is not made of lines")]
+    Text,
+    /// It holds other lines than it counts.
+    #[error("it counts {expected} entities and has {found} lines")]
+    Count {
+        /// Entities that it counts.
+        expected: u32,
+        /// Lines that it has.
+        found: usize,
+    },
+}
+
+/// The entity lines of a part of a stored snapshot, as many as it counts.
+#[derive(Debug)]
+pub struct PartLines(String);
+
+impl PartLines {
+    /// Decodes a part that counts so many entities.
+    pub fn read(frame: &[u8], entities: u32, decoder: &mut Decoder) -> Result<Self, DamagedPart> {
+        let text = String::from_utf8(decoder.decode_one(frame, PART_BYTES_MAX)?);
+        let text = text.ok().filter(|text| text.ends_with('\n')).ok_or(DamagedPart::Text)?;
+        let lines = Self(text);
+        let found = lines.iter().count();
+        if found == entities as usize {
+            Ok(lines)
+        } else {
+            Err(DamagedPart::Count { expected: entities, found })
+        }
+    }
+
+    /// The lines, without their `\n`.
+    pub fn iter(&self) -> impl Iterator<Item = &str> {
+        self.0.strip_suffix('\n').unwrap_or_default().split('\n')
+    }
+
+    /// Decoded bytes.
+    pub fn bytes(&self) -> u64 {
+        self.0.len() as u64
+    }
 }

@@ -23,8 +23,8 @@ use crate::transport::{Answer, OwnEventsRequest, PullRequest, PushRequest, Refus
 
 /// Answers that do not bring a cycle forward, after which it leaves the rest to the next one.
 const PATIENCE: u32 = 12;
-/// Own sequences that one request asks for.
-const ASKED_SEQUENCES: u64 = 1000;
+/// A server that has no time to look for so few own sequences is overloaded by something else.
+const OWN_SEQUENCES_MIN: u64 = 50;
 
 /// How a cycle works.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,11 +35,13 @@ pub struct CycleOptions {
     pub batch_bytes: usize,
     /// Events of a pull.
     pub pull_events: u64,
+    /// Own sequences that one request asks for, after a fork.
+    pub own_sequences: u64,
 }
 
 impl Default for CycleOptions {
     fn default() -> Self {
-        Self { batch_events: 50, batch_bytes: 256 * 1024, pull_events: 1000 }
+        Self { batch_events: 50, batch_bytes: 256 * 1024, pull_events: 1000, own_sequences: 1000 }
     }
 }
 
@@ -80,9 +82,8 @@ pub struct Cycle {
     patience: u32,
     /// The last request that was answered well: the same again leads nowhere.
     answered: Option<Step>,
-    /// What the server has of a forked device's events, as far as it was asked, and how many it is asked for at once.
+    /// What the server has of a forked device's events, as far as it was asked.
     asked: Asked,
-    ask_sequences: u64,
 }
 
 #[derive(Debug, Default)]
@@ -123,11 +124,11 @@ impl Cycle {
             patience: PATIENCE,
             answered: None,
             asked: Asked::default(),
-            ask_sequences: ASKED_SEQUENCES,
         }
     }
 
-    /// x
+    /// How to try again if this cycle fails: as it was told to, or asking for fewer own sequences at once, where the
+    /// server would not or could not look for so many.
     pub fn options(&self) -> CycleOptions {
         self.options
     }
@@ -190,7 +191,7 @@ impl Cycle {
             self.asked = Asked { device: Some(range.device.clone()), to: range.to, ..Asked::default() };
         }
         let from = range.from.max(self.asked.through.next());
-        let to = self.asked.to.min(Sequence(from.0 + self.ask_sequences - 1));
+        let to = self.asked.to.min(Sequence(from.0 + self.options.own_sequences - 1));
         Request::OwnEvents(OwnEventsRequest { space: self.space.clone(), device: range.device, from, to })
     }
 
@@ -233,21 +234,10 @@ impl Cycle {
             (Taken::Refused, Request::Push(push), Answer::Refused(refused)) if too_large(refused) => {
                 self.shrink(store, push, refused)?
             }
-            (Taken::Refused, Request::OwnEvents(asked), Answer::Refused(refused))
-                if refused.code == Some(Refusal::RequestInvalid) && asked.from < asked.to =>
-            {
-                // The operator may allow fewer at once.
-                self.ask_sequences = (asked.to.0 + 1 - asked.from.0) / 2;
-                self.wait("the server does not say what it has of a forked device's events")
+            (Taken::Refused, Request::OwnEvents(asked), Answer::Refused(refused)) => {
+                self.ask_fewer(asked, refused)
             }
-            (Taken::Refused, _, Answer::Refused(refused)) if refused.code == Some(Refusal::Unauthorized) => {
-                Progress::NeedsToken
-            }
-            (Taken::Refused, _, Answer::Refused(refused)) => Progress::Retry(Failure {
-                code: refused.code,
-                detail: refused.detail.clone(),
-                retry_after: refused.retry_after,
-            }),
+            (Taken::Refused, _, Answer::Refused(refused)) => given_up(refused),
             (Taken::Torn, ..) => self.wait("the server's answer cannot be read"),
             (Taken::Rewound | Taken::Forked | Taken::Restamped | Taken::Late, ..) => {
                 self.wait("the server refuses what the device corrects")
@@ -274,6 +264,24 @@ impl Cycle {
         if self.patience == 0 { retry(why) } else { Progress::GoOn }
     }
 
+    /// Halves what the server is asked for at once, where that may be what it refuses.
+    fn ask_fewer(&mut self, asked: &OwnEventsRequest, refused: &Refused) -> Progress {
+        let sequences = asked.to.0 + 1 - asked.from.0;
+        match refused.code {
+            // The operator may allow fewer at once.
+            Some(Refusal::RequestInvalid) if sequences > 1 => {
+                self.options.own_sequences = sequences / 2;
+                self.wait("the server does not say what it has of a forked device's events")
+            }
+            // To look through its archive for so many may take the server too long.
+            Some(Refusal::Overloaded) if sequences > OWN_SEQUENCES_MIN => {
+                self.options.own_sequences = (sequences / 2).max(OWN_SEQUENCES_MIN);
+                given_up(refused)
+            }
+            _ => given_up(refused),
+        }
+    }
+
     /// A batch that the server does not take is tried in smaller ones. A single event is withheld.
     fn shrink(
         &mut self,
@@ -294,6 +302,18 @@ impl Cycle {
 
 fn too_large(refused: &Refused) -> bool {
     matches!(refused.code, Some(Refusal::BodyTooLarge | Refusal::BatchMalformed)) || refused.status == 413
+}
+
+/// What ends a cycle: a refusal that nothing is known to do about.
+fn given_up(refused: &Refused) -> Progress {
+    match refused.code {
+        Some(Refusal::Unauthorized) => Progress::NeedsToken,
+        code => Progress::Retry(Failure {
+            code,
+            detail: refused.detail.clone(),
+            retry_after: refused.retry_after,
+        }),
+    }
 }
 
 fn retry(why: &str) -> Progress {

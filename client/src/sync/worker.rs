@@ -27,15 +27,17 @@ pub(super) struct Means<T, S> {
 pub(super) struct Worker<T, S> {
     means: Arc<Means<T, S>>,
     control: Arc<Control>,
+    /// How the next cycle works: as the app says, unless the last one has found that the server cannot do so much.
+    cycle: CycleOptions,
 }
 
 impl<T: Transport, S: TokenSource> Worker<T, S> {
     pub(super) fn new(means: Arc<Means<T, S>>, control: Arc<Control>) -> Self {
-        Self { means, control }
+        Self { cycle: means.cycle, means, control }
     }
 
     /// Syncs the space again and again, until it is erased or the store closed.
-    pub(super) async fn run(self) {
+    pub(super) async fn run(mut self) {
         loop {
             self.until_due().await;
             let waiters = self.control.begin(self.now().monotonic_ms);
@@ -71,14 +73,17 @@ impl<T: Transport, S: TokenSource> Worker<T, S> {
     }
 
     /// One cycle.
-    async fn sync(&self) -> Result<(), SyncFailure> {
+    async fn sync(&mut self) -> Result<(), SyncFailure> {
         let mut token = self.in_time(self.means.tokens.current()).await??;
         let mut asked_for_token = false;
-        let mut cycle = Cycle::new(self.control.space.clone(), self.means.cycle);
+        let mut cycle = Cycle::new(self.control.space.clone(), self.cycle);
         loop {
             let (next, request) = self.next(cycle).await?;
             cycle = next;
-            let Some(request) = request else { return Ok(()) };
+            let Some(request) = request else {
+                self.cycle = self.means.cycle;
+                return Ok(());
+            };
             tracing::debug!(space = %self.control.space, request = name(&request), "asks");
             let sent = self.now();
             let answer = self.in_time(self.means.transport.send(&request, &token)).await??;
@@ -86,7 +91,10 @@ impl<T: Transport, S: TokenSource> Worker<T, S> {
             cycle = next;
             match progress {
                 Progress::GoOn => {}
-                Progress::Retry(failure) => return Err(failure.into()),
+                Progress::Retry(failure) => {
+                    self.cycle = cycle.options();
+                    return Err(failure.into());
+                }
                 Progress::NeedsToken if asked_for_token => return Err(SyncFailure::Unauthorized),
                 Progress::NeedsToken => {
                     asked_for_token = true;

@@ -12,10 +12,14 @@ use tidelog_events::frame::Encoder;
 use tidelog_events::protocol::DeviceEvent;
 
 use super::{Answer, OwnEventsRequest, PullRequest, PushRequest, Request, Transport, Unreachable};
-use answer::{WholeAnswer, cut_short, foreign};
+use answer::{WholeAnswer, foreign, unless_silent};
 
-/// How long a request and its answer may take together, unless the app says otherwise.
+/// How long a request and its answer may take together, and how long a pull's may be silent, unless the app says otherwise.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a pull may take: a snapshot is one answer, and over a slow network takes minutes.
+const PULL_TIMEOUT: Duration = Duration::from_secs(600);
+/// How long a connection may take to be there, with TLS.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 const LINES: &str = "application/x-ndjson";
 
@@ -25,6 +29,7 @@ pub struct HttpTransport {
     client: Client,
     gateway: Url,
     request_timeout: Duration,
+    pull_timeout: Duration,
 }
 
 /// Why there is no speaking to a gateway.
@@ -52,6 +57,7 @@ impl HttpTransport {
             .user_agent(concat!("tidelog-client/", env!("CARGO_PKG_VERSION")))
             // A redirect is some network's login page, not the gateway; and the token is for the gateway alone.
             .redirect(Policy::none())
+            .connect_timeout(CONNECT_TIMEOUT)
             // Whoever builds reqwest with decoders must not get unbounded ones here.
             .no_zstd()
             .no_gzip()
@@ -59,19 +65,22 @@ impl HttpTransport {
             .no_deflate()
             .build()
             .map_err(InvalidAddress::Client)?;
-        Ok(Self { client, gateway, request_timeout: REQUEST_TIMEOUT })
+        Ok(Self { client, gateway, request_timeout: REQUEST_TIMEOUT, pull_timeout: PULL_TIMEOUT })
     }
 
-    /// With another limit than 30 seconds for a request and its whole answer.
+    /// With another limit than 30 seconds for a request and its whole answer. To a pull, whose answer may be large, it
+    /// is one on silence: so long may no byte come.
     #[must_use]
     pub fn request_timeout(mut self, timeout: Duration) -> Self {
         self.request_timeout = timeout;
         self
     }
 
+    /// With another limit than 10 minutes for a pull and its whole answer, which comes to its end only if it is never
+    /// silent for longer than a request may take.
     #[must_use]
-    /// x
-    pub fn pull_timeout(self, _timeout: Duration) -> Self {
+    pub fn pull_timeout(mut self, timeout: Duration) -> Self {
+        self.pull_timeout = timeout;
         self
     }
 
@@ -121,12 +130,12 @@ impl HttpTransport {
 impl Transport for HttpTransport {
     async fn send(&self, request: &Request, token: &str) -> Result<Answer, Unreachable> {
         let builder = match request {
-            Request::Pull(pull) => self.pull(pull)?,
-            Request::Push(push) => self.push(push)?,
-            Request::OwnEvents(own) => self.own_events(own)?,
+            Request::Pull(pull) => self.pull(pull)?.timeout(self.pull_timeout),
+            Request::Push(push) => self.push(push)?.timeout(self.request_timeout),
+            Request::OwnEvents(own) => self.own_events(own)?.timeout(self.request_timeout),
         };
-        let sent = builder.bearer_auth(token).timeout(self.request_timeout).send().await;
-        let whole = WholeAnswer::receive(sent.map_err(|error| cut_short(&error))?).await?;
+        let sent = unless_silent(self.request_timeout, builder.bearer_auth(token).send()).await?;
+        let whole = WholeAnswer::receive(sent, self.request_timeout).await?;
         match (request, whole.status) {
             (Request::Pull(_), StatusCode::OK) => whole.lines().await.map(Answer::Pulled),
             (Request::Push(_), StatusCode::OK | StatusCode::ACCEPTED) => whole.json().map(Answer::Pushed),

@@ -144,7 +144,7 @@ async fn a_damaged_snapshot_is_refused_and_what_was_folded_before_goes_on_being_
     .await;
     let cases = [
         ("UPDATE snapshot_parts SET frame = substr(frame, 5) WHERE part = 2", "part 2 of the snapshot"),
-        ("UPDATE snapshot_parts SET entities = entities + 1 WHERE part = 3", "entities that it counts"),
+        ("UPDATE snapshot_parts SET entities = entities + 1 WHERE part = 3", "it counts"),
         ("DELETE FROM snapshot_parts WHERE part = 1", "part 1 of the snapshot"),
         ("DELETE FROM snapshot_parts WHERE part = 5", "part 5 of the snapshot"),
         (
@@ -161,7 +161,7 @@ async fn a_damaged_snapshot_is_refused_and_what_was_folded_before_goes_on_being_
             let refused = rebuild(&world, "ann", measure).await.unwrap_err();
             assert!(matches!(refused, FoldError::Damaged { .. }), "{refused:?}");
             let told = told(&refused);
-            assert!(told.contains(expected) || told.contains("in their order"), "{damage}: {told}");
+            assert!(told.contains(expected) || told.contains("out of order"), "{damage}: {told}");
             assert_eq!(world.read_model("ann").await.unwrap(), before);
         }
         execute(

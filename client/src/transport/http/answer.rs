@@ -10,6 +10,7 @@ use tidelog_events::code::Refusal;
 use tidelog_events::frame::{Decoder, FrameError};
 use tidelog_events::id::Sequence;
 use tidelog_events::protocol::UtcTime;
+use tokio::time::timeout;
 
 use super::LINES;
 use crate::transport::{Refused, Unreachable};
@@ -19,6 +20,7 @@ const MAX_ANSWER_BYTES: usize = 64 * 1024 * 1024;
 /// Bytes of one answer, decoded.
 const MAX_DECODED_BYTES: usize = 256 * 1024 * 1024;
 
+const TOO_LATE: &str = "no whole answer came in time";
 const PROBLEM: &str = "application/problem+json";
 
 /// A problem document, as far as a device acts on it (RFC 9457).
@@ -42,7 +44,8 @@ pub(super) struct WholeAnswer {
 }
 
 impl WholeAnswer {
-    pub(super) async fn receive(mut response: Response) -> Result<Self, Unreachable> {
+    /// Receives the answer to its end, unless no byte comes for as long as it may be silent.
+    pub(super) async fn receive(mut response: Response, silence_max: Duration) -> Result<Self, Unreachable> {
         let header = |name: HeaderName| {
             let text = response.headers().get(name).and_then(|value| value.to_str().ok());
             text.unwrap_or_default().trim().to_ascii_lowercase()
@@ -54,7 +57,7 @@ impl WholeAnswer {
             retry_after: header(RETRY_AFTER).parse().ok().map(Duration::from_secs),
             body: Vec::new(),
         };
-        while let Some(bytes) = response.chunk().await.map_err(|error| cut_short(&error))? {
+        while let Some(bytes) = unless_silent(silence_max, response.chunk()).await? {
             if answer.body.len() + bytes.len() > MAX_ANSWER_BYTES {
                 return Err(Unreachable(format!("the answer has more than {MAX_ANSWER_BYTES} bytes")));
             }
@@ -127,10 +130,22 @@ pub(super) fn foreign() -> Unreachable {
     Unreachable("the answer is not from a Tidelog gateway; does the network want a login?".to_owned())
 }
 
+/// Waits for what comes next from the gateway, but not for longer than it may be silent.
+pub(super) async fn unless_silent<T>(
+    silence_max: Duration,
+    next: impl Future<Output = Result<T, reqwest::Error>>,
+) -> Result<T, Unreachable> {
+    match timeout(silence_max, next).await {
+        Ok(come) => come.map_err(|error| cut_short(&error)),
+        Err(_) => Err(Unreachable(TOO_LATE.to_owned())),
+    }
+}
+
 /// The sentence for a request that got no whole answer, with its causes. The URL, which names the space, is left out.
-pub(super) fn cut_short(error: &reqwest::Error) -> Unreachable {
-    if error.is_timeout() {
-        return Unreachable("no whole answer came in time".to_owned());
+fn cut_short(error: &reqwest::Error) -> Unreachable {
+    // A connection that takes too long is said to be none, below.
+    if error.is_timeout() && !error.is_connect() {
+        return Unreachable(TOO_LATE.to_owned());
     }
     let what = if error.is_builder() {
         "the request cannot be written"

@@ -83,3 +83,12 @@ async fn the_answer_to_a_push_has_as_long_as_a_request_with_its_answer() {
         assert_eq!(why, "no whole answer came in time");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_is_not_made_is_given_up_before_the_answer_is_due() {
+    let (address, _listener) = listen().await;
+    // Nobody says anything of TLS.
+    let transport = HttpTransport::new(&format!("https://{address}")).unwrap().request_timeout(EVER);
+    let Unreachable(why) = transport.send(&push(), "t").await.unwrap_err();
+    assert!(why.starts_with("no connection"), "{why}");
+}

@@ -49,6 +49,8 @@ pub enum Pruning {
     Pruned(Pruned),
     /// There is nothing to prune yet.
     Waits(WhyNot),
+    /// Another replica has taken the space meanwhile.
+    Elsewhere,
     /// It was not, since the snapshot could not be proven.
     Refused(Verdict),
     /// It was not: its snapshot would have more decoded bytes, and devices take no larger answers.
@@ -134,7 +136,9 @@ impl Tools {
         self.clear(&mut claim, space).await?;
         // What is cleared is gone before a snapshot is written, and the merges stay whatever comes of that.
         let Some(merged) = self.merge(claim, space).await? else { return Ok(Outcome::Elsewhere) };
-        let Some(mut claim) = Claim::take(&self.pool, space).await? else { return Ok(Outcome::Elsewhere) };
+        let Some(mut claim) = Claim::take(&self.pool, space).await? else {
+            return Ok(Outcome::Done { merged, pruning: Pruning::Elsewhere });
+        };
         // The log is another one now: its segments are where they will be archived.
         let facts = look(&self.pool, space, &self.policy, &self.clock).await?;
         let Some(facts) = facts else { return Ok(Outcome::Elsewhere) };

@@ -162,7 +162,7 @@ impl Swept {
 
     fn note_pruning(&mut self, space: &SpaceId, pruning: &Pruning) {
         match pruning {
-            Pruning::Waits(_) => {}
+            Pruning::Waits(_) | Pruning::Elsewhere => {}
             Pruning::Pruned(pruned) => {
                 self.pruned += 1;
                 self.events += pruned.events;

@@ -104,6 +104,7 @@ fn told(outcome: &Result<Outcome, CompactError>) -> (String, bool) {
             ),
             true,
         ),
+        Pruning::Elsewhere => ("another compactor is at it now".into(), true),
         Pruning::Waits(why) => (format!("not pruned: {why}"), true),
         Pruning::Skips(position) => (
             format!(

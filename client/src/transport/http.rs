@@ -17,7 +17,7 @@ use answer::{WholeAnswer, foreign, unless_silent};
 /// How long a request and its answer may take together, and how long a pull's may be silent, unless the app says otherwise.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long a pull may take: a snapshot is one answer, and over a slow network takes minutes.
-const PULL_TIMEOUT: Duration = Duration::from_secs(600);
+const PULL_TIMEOUT: Duration = Duration::from_mins(10);
 /// How long a connection may take to be there, with TLS.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 

@@ -15,8 +15,9 @@ use crate::codecs::{Codec, Codecs};
 use crate::problem::Problem;
 use crate::pull::{DamagedSegment, DecodedSegment, READ_TIMEOUT, decode, erased, one_moment};
 
-/// Sequences that one statement looks up: it bounds the frames in memory.
-const SEQUENCES_PER_READ: u64 = 1000;
+/// Sequences that one statement looks up: it bounds the frames in memory. At worst each lies in a merged segment of its
+/// own, some 20 KiB.
+const SEQUENCES_PER_READ: u64 = 250;
 
 /// What PostgreSQL has of a device.
 pub(super) struct Stored {

@@ -9,7 +9,7 @@ use super::*;
 /// Long enough that no busy machine takes that long between two bytes.
 const LONG: Duration = Duration::from_secs(2);
 const SHORT: Duration = Duration::from_millis(50);
-const EVER: Duration = Duration::from_secs(3600);
+const EVER: Duration = Duration::from_hours(1);
 
 /// An answer to a pull, and the one line in it.
 fn pulled() -> (Vec<u8>, String) {

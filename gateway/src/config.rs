@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use serde::Deserialize;
-use tidelog_runtime::config::Secret;
+use tidelog_runtime::config::{Secret, positive};
 
 /// See `config/default.toml`.
 #[derive(Debug, Clone, Deserialize)]
@@ -28,6 +28,9 @@ pub struct GatewayConfig {
     pub at_least_wait_ms: u64,
     /// Requests that may wait for the projector at once.
     pub waiting_reads: usize,
+    /// Requests that may read the archive at once.
+    #[serde(deserialize_with = "positive")]
+    pub archive_reads: usize,
     /// How long stopping may take.
     pub drain_seconds: u64,
 }

@@ -11,7 +11,6 @@ use axum::extract::{FromRequestParts, Query, State};
 use axum::http::request::Parts;
 use serde::{Deserialize, Serialize};
 use sqlx::PgPool;
-use tidelog_archive::History;
 use tidelog_events::code::Refusal;
 use tidelog_events::id::{DeviceId, Sequence};
 use tidelog_events::limits::MAX_SAFE_INTEGER;
@@ -23,6 +22,8 @@ use utoipa::{IntoParams, ToSchema};
 use crate::auth::{SpaceReader, path_param};
 use crate::codecs::Codecs;
 use crate::problem::Problem;
+
+pub use archived::ArchiveReads;
 
 /// Sequences that are looked up when the caller does not say.
 const DEFAULT_SEQUENCES: u64 = 1000;
@@ -90,7 +91,7 @@ pub(crate) async fn device_events(
     params: RangeParams,
     State(limits): State<Arc<LimitsConfig>>,
     State(pool): State<PgPool>,
-    State(history): State<History>,
+    State(archive): State<ArchiveReads>,
     State(codecs): State<Codecs>,
 ) -> Result<Json<DeviceEvents>, Problem> {
     let wanted = DeviceRange { space, device, range: range(&params, limits.pull_events)? };
@@ -99,7 +100,7 @@ pub(crate) async fn device_events(
     let mut events = stored.events;
     if let Some(range) = pruned {
         // What is pruned since the log was read is in both.
-        for event in archived::read(&history, &DeviceRange { range, ..wanted }, &codecs).await? {
+        for event in archive.read(&DeviceRange { range, ..wanted }, &codecs).await? {
             events.entry(event.device_sequence).or_insert(event);
         }
     }

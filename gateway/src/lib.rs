@@ -88,7 +88,7 @@ pub async fn run(listener: TcpListener, deps: Deps, shutdown: CancellationToken)
     let state = AppState {
         waiting: pull::Waiting::new(broker.clone(), pool.clone(), config.waiting_pulls, shutdown.clone()),
         waiting_reads: entities::WaitingReads::new(pool.clone(), &config, shutdown.clone()),
-        history: History::new(pool.clone(), archive),
+        archive: devices::ArchiveReads::new(History::new(pool.clone(), archive), config.archive_reads),
         pool,
         broker,
         verifier,

@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use axum::extract::FromRef;
 use sqlx::PgPool;
-use tidelog_archive::History;
 use tidelog_runtime::broker::Broker;
 use tidelog_runtime::clock::Clock;
 use tidelog_runtime::config::LimitsConfig;
 
 use crate::codecs::Codecs;
 use crate::config::GatewayConfig;
+use crate::devices::ArchiveReads;
 use crate::entities::WaitingReads;
 use crate::pull::Waiting;
 use crate::push::Pushes;
@@ -22,8 +22,8 @@ use crate::token::Verifier;
 pub struct AppState {
     /// The log, to read.
     pub pool: PgPool,
-    /// Log and archive as one.
-    pub history: History,
+    /// The archive.
+    pub archive: ArchiveReads,
     /// The broker.
     pub broker: Broker,
     /// Tokens.

@@ -1,9 +1,12 @@
 //! What the archive has of a device's sequences: those that were pruned from the log.
 
+use std::sync::Arc;
+
 use tidelog_archive::{ArchiveError, History, HistoryError};
 use tidelog_events::code::Refusal;
 use tidelog_events::protocol::DeviceEvent;
 use tidelog_store::segments::DeviceRange;
+use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use super::stored::decoded;
@@ -11,15 +14,30 @@ use crate::codecs::Codecs;
 use crate::problem::Problem;
 use crate::pull::READ_TIMEOUT;
 
-/// Reads what is wanted, in order of position.
-pub(super) async fn read(
-    history: &History,
-    wanted: &DeviceRange,
-    codecs: &Codecs,
-) -> Result<Vec<DeviceEvent>, Problem> {
-    timeout(READ_TIMEOUT, read_all(history, wanted, codecs))
-        .await
-        .unwrap_or_else(|elapsed| Err(away(&elapsed)))
+/// Log and archive as one, and room for so many reads of them.
+#[derive(Debug, Clone)]
+pub struct ArchiveReads {
+    history: History,
+    room: Arc<Semaphore>,
+}
+
+impl ArchiveReads {
+    pub(crate) fn new(history: History, at_once: usize) -> Self {
+        Self { history, room: Arc::new(Semaphore::new(at_once)) }
+    }
+
+    /// Reads what is wanted, in order of position.
+    pub(super) async fn read(
+        &self,
+        wanted: &DeviceRange,
+        codecs: &Codecs,
+    ) -> Result<Vec<DeviceEvent>, Problem> {
+        let read = async {
+            let _place = self.room.acquire().await;
+            read_all(&self.history, wanted, codecs).await
+        };
+        timeout(READ_TIMEOUT, read).await.unwrap_or_else(|elapsed| Err(away(&elapsed)))
+    }
 }
 
 async fn read_all(

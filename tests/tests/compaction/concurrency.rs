@@ -76,7 +76,7 @@ async fn sweep(compactor: Compactor, stop: &CancellationToken) -> Vec<(String, P
         pace.tick().await;
         let told = |space: &_, outcome: &Result<Outcome, _>| match outcome.as_ref().unwrap() {
             Outcome::Done { pruning: Pruning::Pruned(now), .. } => pruned.push((format!("{space}"), *now)),
-            Outcome::Done { pruning: Pruning::Waits(_), .. } | Outcome::Elsewhere => {}
+            Outcome::Done { pruning: Pruning::Waits(_) | Pruning::Elsewhere, .. } | Outcome::Elsewhere => {}
             Outcome::Done { pruning, .. } => panic!("{space} is sound: {pruning:?}"),
         };
         compactor.sweep(stop, told).await.unwrap();

@@ -11,12 +11,11 @@ use tidelog_store::spaces::Space;
 use tokio::task::block_in_place;
 
 use crate::error::CompactError;
+use crate::plan::BATCH_BYTES;
 
 /// Segments and stored bytes that one statement reads.
 const READ_SEGMENTS: i64 = 512;
 const READ_BYTES: i64 = 1024 * 1024;
-/// What a batch takes in the header of its segment, about.
-const BATCH_BYTES: u64 = 160;
 
 /// Archives what lies behind the space's horizon and at or before `through`, at which a segment ends.
 pub(crate) async fn write(

@@ -67,11 +67,7 @@ impl<'s> Folded<'s> {
 
     fn take_line(&mut self) -> Result<Option<(EntityKey, String)>, CompactError> {
         let stored = self.base.as_ref().and_then(Base::front).map(|(key, _)| key);
-        let new = self.runs.next_key();
-        let (takes_stored, takes_new) = match (stored, new) {
-            (Some(stored), Some(new)) => (stored <= new, new <= stored),
-            (stored, new) => (stored.is_some(), new.is_some()),
-        };
+        let (takes_stored, takes_new) = who_is_next(stored, self.runs.next_key());
         let stored = if takes_stored { self.base.as_mut().and_then(Base::pop) } else { None };
         let new = if takes_new { self.runs.next_entity()? } else { None };
         Ok(match (stored, new) {
@@ -86,5 +82,13 @@ impl<'s> Folded<'s> {
                 (key, line)
             })),
         })
+    }
+}
+
+/// Of two sides in order of keys: which of them has the next entity, or both. Neither does at the end.
+pub(crate) fn who_is_next(one: Option<&EntityKey>, other: Option<&EntityKey>) -> (bool, bool) {
+    match (one, other) {
+        (Some(one), Some(other)) => (one <= other, other <= one),
+        (one, other) => (one.is_some(), other.is_some()),
     }
 }

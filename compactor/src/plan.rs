@@ -18,7 +18,7 @@ use tidelog_store::spaces::Space;
 
 use crate::config::{CompactorConfig, RetentionConfig};
 
-pub(crate) use self::merging::SEGMENTS_MIN;
+pub(crate) use self::merging::{BATCH_BYTES, SEGMENTS_MIN};
 
 /// A space at one moment.
 #[derive(Debug, Clone)]

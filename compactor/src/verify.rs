@@ -17,7 +17,7 @@ use tidelog_store::{compactions, segments, spaces};
 
 use crate::difference::{self, Difference};
 use crate::error::CompactError;
-use crate::folded::Folded;
+use crate::folded::{Folded, who_is_next};
 use crate::work::Work;
 use crate::{log, snapshot};
 
@@ -192,31 +192,17 @@ async fn compare(
             expected.extend(folded.next_lines(&mut *connection).await?);
         }
         stored.fill(&mut *connection).await?;
-        let Some(step) = next_step(
+        let (is_next, was_next) = who_is_next(
             expected.front().map(|(key, _)| key),
             stored.entities.front().map(|entity| &entity.key),
-        ) else {
+        );
+        if !is_next && !was_next {
             return Ok(());
-        };
-        let is = if step.folded { expected.pop_front() } else { None };
-        let was = if step.stored { stored.entities.pop_front() } else { None };
+        }
+        let is = if is_next { expected.pop_front() } else { None };
+        let was = if was_next { stored.entities.pop_front() } else { None };
         comparison.note(is, was, schema)?;
     }
-}
-
-/// Which side has the next entity, or both.
-struct Step {
-    folded: bool,
-    stored: bool,
-}
-
-fn next_step(folded: Option<&EntityKey>, stored: Option<&EntityKey>) -> Option<Step> {
-    let (folded, stored) = match (folded, stored) {
-        (None, None) => return None,
-        (Some(folded), Some(stored)) => (folded <= stored, stored <= folded),
-        (folded, stored) => (folded.is_some(), stored.is_some()),
-    };
-    Some(Step { folded, stored })
 }
 
 /// The read model's entities.

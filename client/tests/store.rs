@@ -7,6 +7,7 @@ mod store {
     mod answers;
     mod compaction;
     mod device;
+    mod following;
     mod forks;
     mod opening;
     mod pulling;

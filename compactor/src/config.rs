@@ -1,11 +1,11 @@
-//! The sections `[compactor]` and `[retention]` of the configuration; every key is documented in
-//! `config/default.toml`.
+//! The section `[compactor]` of the configuration; every key is documented in `config/default.toml`.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::Deserialize;
+pub use tidelog_runtime::config::RetentionConfig;
 use tidelog_runtime::config::{at_most, positive};
 
 /// See `config/default.toml`.
@@ -47,21 +47,4 @@ impl CompactorConfig {
     pub fn interval(&self) -> Duration {
         Duration::from_millis(self.interval_ms)
     }
-}
-
-/// See `config/default.toml`.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct RetentionConfig {
-    /// Days that events stay in the log after they were received.
-    pub events_days: u64,
-    /// Events that stay in the log of a space however old they are.
-    pub keep_events: u64,
-    /// A space is pruned when so many events can go at once.
-    #[serde(deserialize_with = "positive")]
-    pub prune_events: u64,
-    /// A device that was heard of within so many days is waited for where it is behind.
-    pub active_days: u64,
-    /// Days beyond `events_days` that it is waited for.
-    pub patience_days: u64,
 }

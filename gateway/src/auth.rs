@@ -4,11 +4,13 @@
 use std::collections::BTreeMap;
 
 use axum::extract::{FromRef, FromRequestParts, RawPathParams};
-use axum::http::header::AUTHORIZATION;
+use axum::http::HeaderMap;
+use axum::http::header::{AUTHORIZATION, SEC_WEBSOCKET_PROTOCOL};
 use axum::http::request::Parts;
 use serde::Deserialize;
 use tidelog_events::code::Refusal;
-use tidelog_events::id::{SpaceId, UserId};
+use tidelog_events::id::{DeviceId, SpaceId, UserId};
+use tidelog_events::protocol::UtcTime;
 
 use crate::problem::Problem;
 use crate::token::Verifier;
@@ -35,6 +37,10 @@ pub struct Caller {
     pub(crate) spaces: BTreeMap<String, Access>,
     /// Words, separated by spaces (RFC 8693, section 4.2).
     pub(crate) scope: String,
+    /// When the token ends; `None` for one that never does.
+    pub(crate) expires_at: Option<UtcTime>,
+    /// The device that the token is bound to, where its claim `device` names one.
+    pub(crate) device: Option<DeviceId>,
 }
 
 impl Caller {
@@ -49,7 +55,27 @@ impl Caller {
         self.scope.split(' ').any(|word| matches!(word, "admin:read" | "admin"))
     }
 
-    fn access(&self, space: &SpaceId) -> Option<Access> {
+    /// Whether the token opens the admin interface to act.
+    fn may_act(&self) -> bool {
+        self.scope.split(' ').any(|word| word == "admin")
+    }
+
+    /// The device that a request acts as: the one that the token is bound to, which a request may only repeat, or the one
+    /// that it names.
+    pub(crate) fn acting_device<'a>(
+        &'a self,
+        named: Option<&'a DeviceId>,
+    ) -> Result<Option<&'a DeviceId>, Problem> {
+        match (&self.device, named) {
+            (Some(bound), Some(named)) if bound != named => Err(Problem::new(
+                Refusal::Forbidden,
+                format!("the token is bound to the device {bound} and does not speak for {named}"),
+            )),
+            (bound, named) => Ok(bound.as_ref().or(named)),
+        }
+    }
+
+    pub(crate) fn access(&self, space: &SpaceId) -> Option<Access> {
         let own = (*space == self.own).then_some(Access::Write);
         let named = self.spaces.get(space.as_str()).copied();
         let every = self.spaces.get(EVERY_SPACE).copied();
@@ -63,21 +89,55 @@ where
 {
     type Rejection = Problem;
 
+    /// Verifies the token once a request: who asks again gets the same caller.
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        let missing = || Problem::new(Refusal::Unauthorized, "send a token: `Authorization: Bearer <JWT>`");
-        let header = parts.headers.get(AUTHORIZATION).ok_or_else(missing)?;
-        let text = header.to_str().map_err(|_| missing())?;
-        let (scheme, token) = text.split_once(' ').ok_or_else(missing)?;
-        if !scheme.eq_ignore_ascii_case("bearer") {
-            return Err(missing());
+        if let Some(caller) = parts.extensions.get::<Self>() {
+            return Ok(caller.clone());
         }
-        Verifier::from_ref(state).verify(token.trim())
+        if let Some(NoCaller(refusal)) = parts.extensions.get() {
+            return Err(refusal.clone());
+        }
+        let missing = || Problem::new(Refusal::Unauthorized, "send a token: `Authorization: Bearer <JWT>`");
+        let verified = match bearer(&parts.headers) {
+            Some(token) => Verifier::from_ref(state).verify(token).await,
+            None => Err(missing()),
+        };
+        match verified {
+            Ok(caller) => {
+                parts.extensions.insert(caller.clone());
+                Ok(caller)
+            }
+            Err(refusal) => {
+                parts.extensions.insert(NoCaller(refusal.clone()));
+                Err(refusal)
+            }
+        }
     }
+}
+
+/// Why a request has no caller, in its extensions.
+#[derive(Clone)]
+struct NoCaller(Problem);
+
+/// The token of a request: of its `Authorization`, or of a subprotocol `bearer.<JWT>`, since browsers can send a WebSocket
+/// no headers of their own.
+pub(crate) fn bearer(headers: &HeaderMap) -> Option<&str> {
+    if let Some(header) = headers.get(AUTHORIZATION) {
+        let (scheme, token) = header.to_str().ok()?.split_once(' ')?;
+        return scheme.eq_ignore_ascii_case("bearer").then_some(token.trim());
+    }
+    let protocols =
+        headers.get_all(SEC_WEBSOCKET_PROTOCOL).into_iter().filter_map(|value| value.to_str().ok());
+    protocols.flat_map(|value| value.split(',')).find_map(|protocol| protocol.trim().strip_prefix("bearer."))
 }
 
 /// A caller who may look at the admin interface.
 #[derive(Debug)]
 pub struct AdminReader;
+
+/// A caller who may act in the admin interface.
+#[derive(Debug)]
+pub struct AdminActor(pub Caller);
 
 impl<S: Send + Sync> FromRequestParts<S> for AdminReader
 where
@@ -86,10 +146,27 @@ where
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        if Caller::from_request_parts(parts, state).await?.may_look() {
+        let caller = Caller::from_request_parts(parts, state).await?;
+        if caller.may_look() {
             Ok(Self)
         } else {
             Err(Problem::new(Refusal::Forbidden, "the token's `scope` has neither `admin:read` nor `admin`"))
+        }
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for AdminActor
+where
+    Verifier: FromRef<S>,
+{
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let caller = Caller::from_request_parts(parts, state).await?;
+        if caller.may_act() {
+            Ok(Self(caller))
+        } else {
+            Err(Problem::new(Refusal::Forbidden, "the token's `scope` has no `admin`"))
         }
     }
 }
@@ -99,6 +176,8 @@ where
 pub struct SpaceReader {
     /// The space.
     pub space: SpaceId,
+    /// The caller.
+    pub caller: Caller,
 }
 
 /// A caller who may write to the space of the path.
@@ -117,8 +196,8 @@ where
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        let (space, _) = authorize(parts, state, Access::Read).await?;
-        Ok(Self { space })
+        let (space, caller) = authorize(parts, state, Access::Read).await?;
+        Ok(Self { space, caller })
     }
 }
 
@@ -180,6 +259,8 @@ mod tests {
             own: SpaceId::new("ann").unwrap(),
             spaces,
             scope: String::new(),
+            expires_at: None,
+            device: None,
         }
     }
 
@@ -200,6 +281,18 @@ mod tests {
     }
 
     #[test]
+    fn a_token_that_is_bound_to_a_device_speaks_for_no_other() {
+        let [phone, watch] = ["phone-1", "watch-1"].map(|device| DeviceId::new(device).unwrap());
+        let free = caller(&[]);
+        assert_eq!(free.acting_device(None).unwrap(), None);
+        assert_eq!(free.acting_device(Some(&watch)).unwrap(), Some(&watch));
+        let bound = Caller { device: Some(phone.clone()), ..free };
+        assert_eq!(bound.acting_device(None).unwrap(), Some(&phone));
+        assert_eq!(bound.acting_device(Some(&phone)).unwrap(), Some(&phone));
+        assert_eq!(bound.acting_device(Some(&watch)).unwrap_err().code, Refusal::Forbidden);
+    }
+
+    #[test]
     fn the_admin_interface_needs_its_scope() {
         let check = |scope: &str, expect: bool| {
             let caller = Caller { scope: scope.to_owned(), ..caller(&[("*", Access::Write)]) };
@@ -209,5 +302,28 @@ mod tests {
         check("administrator admin:write", false);
         check("admin:read", true);
         check("profile admin", true);
+        let acts = |scope: &str| Caller { scope: scope.to_owned(), ..caller(&[]) }.may_act();
+        assert!(acts("admin admin:read") && !acts("admin:read") && !acts("administrator"));
+    }
+
+    #[test]
+    fn a_token_stands_in_the_header_or_among_the_subprotocols() {
+        let check = |headers: &[(&'static str, &'static str)], expect: Option<&str>| {
+            let mut map = HeaderMap::new();
+            for (name, value) in headers {
+                map.append(*name, value.parse().unwrap());
+            }
+            assert_eq!(bearer(&map), expect, "{headers:?}");
+        };
+        check(&[], None);
+        check(&[("authorization", "bearer a.b.c")], Some("a.b.c"));
+        check(&[("authorization", "Basic a.b.c")], None);
+        check(&[("sec-websocket-protocol", "tidelog.v1, bearer.a.b.c")], Some("a.b.c"));
+        check(
+            &[("sec-websocket-protocol", "tidelog.v1"), ("sec-websocket-protocol", "bearer.a.b.c")],
+            Some("a.b.c"),
+        );
+        check(&[("sec-websocket-protocol", "tidelog.v1")], None);
+        check(&[("authorization", "Basic x"), ("sec-websocket-protocol", "bearer.a.b.c")], None);
     }
 }

@@ -22,8 +22,10 @@ use utoipa::{IntoParams, ToSchema};
 use crate::auth::{SpaceReader, path_param};
 use crate::codecs::Codecs;
 use crate::problem::Problem;
+use crate::revocations::Revocations;
 
 pub use archived::ArchiveReads;
+pub(crate) use archived::{away, problem as history_problem};
 
 /// Sequences that are looked up when the caller does not say.
 const DEFAULT_SEQUENCES: u64 = 1000;
@@ -35,15 +37,15 @@ const DEFAULT_SEQUENCES: u64 = 1000;
 #[into_params(parameter_in = Query)]
 pub(crate) struct RangeParams {
     /// The first sequence.
-    #[param(default = 1, minimum = 1)]
+    #[param(default = 1, minimum = 1, maximum = 9_007_199_254_740_991_u64)]
     from: Option<u64>,
     /// The last sequence; `from` + 999 if it is left out. At most 10,000 sequences at once.
-    #[param(minimum = 1)]
+    #[param(minimum = 1, maximum = 9_007_199_254_740_991_u64)]
     to: Option<u64>,
 }
 
 /// The device in the path.
-pub(crate) struct DeviceOfPath(DeviceId);
+pub(crate) struct DeviceOfPath(pub(crate) DeviceId);
 
 impl<S: Send + Sync> FromRequestParts<S> for DeviceOfPath {
     type Rejection = Problem;
@@ -75,25 +77,30 @@ pub(crate) struct DeviceEvents {
         RangeParams,
     ),
     responses(
-        (status = 200, description = "What the server has", body = DeviceEvents),
+        (status = 200, description = "What the server has", body = DeviceEvents, example = json!({"items": [
+            {"deviceSequence": 51, "eventId": "018f4f7e-0000-7000-8000-000000000001", "position": 101},
+            {"deviceSequence": 52, "eventId": "018f4f7e-0000-7000-8000-000000000002", "quarantined": "event-unknown-type"}]})),
         (status = 400, description = "`request-invalid`", body = Problem),
         (status = 401, description = "`unauthorized`", body = Problem),
-        (status = 403, description = "`forbidden`", body = Problem),
+        (status = 403, description = "`forbidden`, `device-revoked`", body = Problem),
         (status = 410, description = "`space-erased`", body = Problem),
         (status = 500, description = "`internal`", body = Problem),
         (status = 503, description = "`overloaded`", body = Problem),
     ),
     security(("token" = [])),
 )]
+#[expect(clippy::too_many_arguments, reason = "each is something that a read draws on")]
 pub(crate) async fn device_events(
-    SpaceReader { space }: SpaceReader,
+    SpaceReader { space, caller }: SpaceReader,
     DeviceOfPath(device): DeviceOfPath,
     params: RangeParams,
     State(limits): State<Arc<LimitsConfig>>,
     State(pool): State<PgPool>,
     State(archive): State<ArchiveReads>,
+    State(revocations): State<Revocations>,
     State(codecs): State<Codecs>,
 ) -> Result<Json<DeviceEvents>, Problem> {
+    revocations.admit(&caller, &caller.user, Some(&device)).await?;
     let wanted = DeviceRange { space, device, range: range(&params, limits.pull_events)? };
     let stored = stored::read(&pool, &wanted, &codecs).await?;
     let pruned = stored.pruned(wanted.range);

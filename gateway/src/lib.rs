@@ -1,16 +1,33 @@
 //! The gateway: REST in front of the log. It authenticates, checks limits, judges each event once, hands batches
-//! to the broker and answers when they are committed; it serves pulls from PostgreSQL, which it only reads.
+//! to the broker and answers when they are committed; it serves pulls from PostgreSQL, which it only reads, but for the audit.
 
+mod admin;
+mod assemble;
 mod auth;
+mod budget;
+mod client_version;
 mod codecs;
+mod command;
 mod config;
+mod cors;
+mod description;
+mod device_facts;
 mod devices;
+mod docs;
 mod entities;
+mod gate;
+mod json_body;
+mod live;
+mod news;
+mod own_devices;
 mod problem;
 mod pull;
 mod push;
+mod rates;
+mod revocations;
 mod router;
 mod schema;
+mod server;
 mod state;
 mod token;
 mod work;
@@ -18,13 +35,12 @@ mod work;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::serve::ListenerExt;
 use sqlx::PgPool;
-use tidelog_archive::{Archive, History};
+use tidelog_archive::Archive;
 use tidelog_events::schema::Schema;
 use tidelog_runtime::broker::Broker;
 use tidelog_runtime::clock::Clock;
-use tidelog_runtime::config::LimitsConfig;
+use tidelog_runtime::config::{LimitsConfig, RetentionConfig};
 use tidelog_runtime::metrics::{Metric, MetricKind};
 use tidelog_runtime::readiness::Readiness;
 use tidelog_runtime::shutdown::Drain;
@@ -33,13 +49,14 @@ use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
-pub use config::{AuthConfig, GatewayConfig};
-pub use router::openapi;
-pub use token::{Verifier, WeakSecret};
+pub use config::{AdminConfig, AuthConfig, GatewayConfig, LiveConfig};
+pub use cors::CorsConfig;
+pub use rates::RatesConfig;
+pub use router::{admin_openapi, openapi};
+pub use server::{ServerConfig, TlsError};
+pub use token::{Verifier, VerifierError};
 
-use crate::codecs::Codecs;
-use crate::schema::CurrentSchema;
-use crate::state::AppState;
+use crate::server::Server;
 
 const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -48,12 +65,25 @@ const OWN_METRICS: &[Metric] =
 
 /// The metrics of this service.
 pub fn metrics() -> impl Iterator<Item = Metric> {
-    [OWN_METRICS, push::METRICS, pull::METRICS, entities::METRICS].concat().into_iter()
+    [
+        OWN_METRICS,
+        server::METRICS,
+        push::METRICS,
+        pull::METRICS,
+        entities::METRICS,
+        live::METRICS,
+        news::METRICS,
+        token::METRICS,
+        admin::METRICS,
+        device_facts::METRICS,
+    ]
+    .concat()
+    .into_iter()
 }
 
 /// What the gateway works with.
 pub struct Deps {
-    /// The log's database; only read.
+    /// The log's database; only read, but for the audit.
     pub pool: PgPool,
     /// Where pruned events are; only read.
     pub archive: Archive,
@@ -65,6 +95,18 @@ pub struct Deps {
     pub limits: LimitsConfig,
     /// The section `[gateway]`.
     pub config: GatewayConfig,
+    /// The section `[live]`.
+    pub live: LiveConfig,
+    /// The section `[admin]`.
+    pub admin: AdminConfig,
+    /// The section `[retention]`.
+    pub retention: RetentionConfig,
+    /// The section `[server]`.
+    pub server: ServerConfig,
+    /// The section `[rates]`.
+    pub rates: RatesConfig,
+    /// The section `[cors]`.
+    pub cors: CorsConfig,
     /// Verifies tokens.
     pub verifier: Verifier,
     /// What time it is.
@@ -73,44 +115,38 @@ pub struct Deps {
     pub readiness: Readiness,
 }
 
+/// Where callers come in.
+pub struct Listeners {
+    /// The public API.
+    pub public: TcpListener,
+    /// The admin API; without it that is served on the public one, too.
+    pub admin: Option<TcpListener>,
+}
+
 /// Serves until `shutdown`, then finishes what is under way.
 ///
 /// # Errors
-/// When the listener fails.
-pub async fn run(listener: TcpListener, deps: Deps, shutdown: CancellationToken) -> anyhow::Result<()> {
-    let Deps { pool, archive, broker, schema, limits, config, verifier, clock, readiness } = deps;
-    let drain = Drain::new(Duration::from_secs(config.drain_seconds));
-    // Receipts are listened for until the last push is answered.
+/// TLS is configured and cannot be had.
+pub async fn run(listeners: Listeners, deps: Deps, shutdown: CancellationToken) -> anyhow::Result<()> {
+    let server = Server::new(deps.server.clone(), shutdown.clone())?;
+    let drain = Drain::new(Duration::from_secs(deps.config.drain_seconds));
+    // What answers draw on goes on until the last of them is given.
     let stopped = CancellationToken::new();
-    let pushes = push::Pushes::new(&broker, config.in_flight_bytes);
-    pushes.listen(&broker, stopped.clone()).await;
-    tokio::spawn(check(readiness, pool.clone(), broker.clone(), stopped.clone()));
-    let state = AppState {
-        waiting: pull::Waiting::new(broker.clone(), pool.clone(), config.waiting_pulls, shutdown.clone()),
-        waiting_reads: entities::WaitingReads::new(pool.clone(), &config, shutdown.clone()),
-        archive: devices::ArchiveReads::new(History::new(pool.clone(), archive), config.archive_reads),
-        pool,
-        broker,
-        verifier,
-        clock,
-        schema: CurrentSchema(schema),
-        limits: Arc::new(limits),
-        config: Arc::new(config),
-        codecs: Codecs::default(),
-        pushes,
-    };
-    let listener = listener.tap_io(|socket| {
-        // Answers are written whole; waiting for more to send would only delay them.
-        let _ = socket.set_nodelay(true);
-    });
-    let serving = axum::serve(listener, router::router(state))
-        .with_graceful_shutdown(shutdown.clone().cancelled_owned())
-        .into_future();
-    let served = drain.spawn(serving);
+    tokio::spawn(check(deps.readiness.clone(), deps.pool.clone(), deps.broker.clone(), stopped.clone()));
+    let cors = deps.cors.clone();
+    let state = assemble::assemble(deps, &stopped, &shutdown).await;
+    let live = state.live.clone();
+    let Listeners { public, admin } = listeners;
+    let everyone = router::public(state.clone(), admin.is_none(), &cors);
+    drain.spawn(server.clone().serve_public(public, everyone));
+    if let Some(admin) = admin {
+        drain.spawn(server.serve_inside(admin, router::admin(state)));
+    }
     shutdown.cancelled().await;
+    drain.spawn(async move { live.ended().await });
     drain.finish().await;
     stopped.cancel();
-    if served.is_finished() { Ok(served.await??) } else { Ok(()) }
+    Ok(())
 }
 
 /// Looks once a second whether database and broker are there.

@@ -2,7 +2,7 @@
 
 use anyhow::Context;
 use tidelog_archive::Archive;
-use tidelog_gateway::{AuthConfig, Deps, GatewayConfig, Verifier};
+use tidelog_gateway::{AdminConfig, AuthConfig, Deps, GatewayConfig, Listeners, Verifier};
 use tidelog_runtime::broker::Broker;
 use tidelog_runtime::clock::Clock;
 use tidelog_runtime::config::{Config, Sources};
@@ -20,6 +20,7 @@ async fn main() -> anyhow::Result<()> {
     let config = Config::load(&Sources::from_process())?;
     telemetry::init(&config.section("telemetry")?, "tidelog-gateway")?;
     let gateway: GatewayConfig = config.section("gateway")?;
+    let admin: AdminConfig = config.section("admin")?;
     let auth: AuthConfig = config.section("auth")?;
     let clock = Clock::from_config(&config.section("clock")?)?;
     let shutdown = shutdown::on_signal()?;
@@ -33,8 +34,14 @@ async fn main() -> anyhow::Result<()> {
     let readiness = Readiness::new(TOLERANCE);
     let operations = bind(gateway.operations_listen).await?;
     let _operations = operations::serve(operations, readiness.clone(), recorder, shutdown.clone());
-    let listener = bind(gateway.listen).await?;
-    tracing::info!(address = %gateway.listen, "serving");
+    let listeners = Listeners {
+        public: bind(gateway.listen).await?,
+        admin: match admin.listen {
+            Some(address) => Some(bind(address).await?),
+            None => None,
+        },
+    };
+    tracing::info!(address = %gateway.listen, admin = ?admin.listen, "serving");
     let deps = Deps {
         pool,
         archive,
@@ -42,11 +49,17 @@ async fn main() -> anyhow::Result<()> {
         schema,
         limits: config.section("limits")?,
         config: gateway,
+        live: config.section("live")?,
+        admin,
+        retention: config.section("retention")?,
+        server: config.section("server")?,
+        rates: config.section("rates")?,
+        cors: config.section("cors")?,
         verifier: Verifier::new(&auth, clock.clone())?,
         clock,
         readiness,
     };
-    tidelog_gateway::run(listener, deps, shutdown).await
+    tidelog_gateway::run(listeners, deps, shutdown).await
 }
 
 async fn bind(address: std::net::SocketAddr) -> anyhow::Result<TcpListener> {

@@ -1,6 +1,8 @@
 //! Errors as callers see them: RFC 9457 problem details with a stable code. The policy: a caller learns the code
 //! and what to do; the cause of a failure of ours goes to the log, once, here.
 
+use std::time::Duration;
+
 use axum::Json;
 use axum::extract::rejection::QueryRejection;
 use axum::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
@@ -8,7 +10,7 @@ use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use tidelog_events::code::Refusal;
-use tidelog_events::id::Sequence;
+use tidelog_events::id::{DeviceId, Sequence};
 use tidelog_events::protocol::UtcTime;
 use utoipa::ToSchema;
 
@@ -36,6 +38,12 @@ pub struct Problem {
     /// With `clock-ahead`: the server's time.
     #[serde(skip_serializing_if = "Option::is_none")]
     server_time: Option<UtcTime>,
+    /// The device whose batch was refused, for those who look why it does not sync; callers know it.
+    #[serde(skip)]
+    device: Option<Box<DeviceId>>,
+    /// With `rate-limited` and `overloaded`: the header `Retry-After`.
+    #[serde(skip)]
+    retry_after_seconds: u32,
 }
 
 impl Problem {
@@ -49,7 +57,38 @@ impl Problem {
             detail: detail.into(),
             expected: None,
             server_time: None,
+            device: None,
+            retry_after_seconds: RETRY_AFTER_SECONDS,
         }
+    }
+
+    /// Says how long to wait: whole seconds, one at least.
+    #[must_use]
+    pub fn retry_after(mut self, wait: Duration) -> Self {
+        let seconds = wait.as_millis().div_ceil(1000);
+        self.retry_after_seconds = u32::try_from(seconds).unwrap_or(u32::MAX).max(RETRY_AFTER_SECONDS);
+        self
+    }
+
+    /// What was wrong, for people.
+    pub fn detail(&self) -> &str {
+        &self.detail
+    }
+
+    /// The HTTP status.
+    pub fn status(&self) -> u16 {
+        self.status
+    }
+
+    /// The document, where it stands in another one, and is counted as a refusal.
+    pub(crate) fn into_document(self) -> serde_json::Value {
+        self.count();
+        // Text keys and plain values always are JSON.
+        serde_json::to_value(self).unwrap_or_default()
+    }
+
+    fn count(&self) {
+        metrics::counter!("tidelog_gateway_refusals_total", "code" => self.code.as_str()).increment(1);
     }
 
     /// Names the sequence that must come next.
@@ -57,6 +96,18 @@ impl Problem {
     pub fn expecting(mut self, sequence: Option<Sequence>) -> Self {
         self.expected = sequence;
         self
+    }
+
+    /// Notes whose batch was refused.
+    #[must_use]
+    pub(crate) fn of_device(mut self, device: Option<&DeviceId>) -> Self {
+        self.device = device.cloned().map(Box::new);
+        self
+    }
+
+    /// Whose batch was refused, where that is known.
+    pub(crate) fn device(&self) -> Option<&DeviceId> {
+        self.device.as_deref()
     }
 
     /// Names the server's time.
@@ -99,14 +150,14 @@ impl From<QueryRejection> for Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        metrics::counter!("tidelog_gateway_refusals_total", "code" => self.code.as_str()).increment(1);
+        self.count();
         let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let code = self.code;
+        let (code, retry_after_seconds) = (self.code, self.retry_after_seconds);
         let mut response = (status, Json(self)).into_response();
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         if matches!(code, Refusal::RateLimited | Refusal::Overloaded) {
-            headers.insert(RETRY_AFTER, RETRY_AFTER_SECONDS.into());
+            headers.insert(RETRY_AFTER, retry_after_seconds.into());
         }
         if code == Refusal::Unauthorized {
             headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));

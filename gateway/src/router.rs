@@ -1,28 +1,29 @@
-//! The routes of the public API, and what every request passes through.
+//! The routes of both listeners, and what every request passes through.
 
 use std::sync::OnceLock;
 
 use axum::extract::{DefaultBodyLimit, Request};
 use axum::http::{HeaderValue, header};
-use axum::middleware::{Next, from_fn};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{any, get};
+use axum::routing::get;
 use axum::{Json, Router};
+use serde_json::Value;
 use tidelog_events::code::Refusal;
 use tidelog_runtime::telemetry;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
+use tower_http::cors::CorsLayer;
 use tracing::Instrument;
-use utoipa::openapi::OpenApi as Document;
-use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
-use utoipa::{Modify, OpenApi};
+use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::auth::AdminReader;
+use crate::cors::{self, CorsConfig};
+use crate::description::{self, Api};
 use crate::problem::Problem;
 use crate::state::AppState;
-use crate::{devices, entities, pull, push, schema};
+use crate::{admin, devices, docs, entities, gate, live, own_devices, pull, push, schema};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -33,53 +34,58 @@ use crate::{devices, entities, pull, push, schema};
     ),
     tags(
         (name = "log", description = "The log of a space"),
+        (name = "devices", description = "A user's own devices"),
         (name = "entities", description = "What the events of a space fold into"),
         (name = "schema", description = "The app's schema")
     ),
-    modifiers(&TokenScheme)
 )]
-struct Api;
-
-struct TokenScheme;
-
-impl Modify for TokenScheme {
-    fn modify(&self, document: &mut Document) {
-        let scheme = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("JWT").build();
-        document
-            .components
-            .get_or_insert_default()
-            .add_security_scheme("token", SecurityScheme::Http(scheme));
-    }
-}
+struct Description;
 
 fn routes() -> OpenApiRouter<AppState> {
-    OpenApiRouter::with_openapi(Api::openapi())
+    OpenApiRouter::with_openapi(Description::openapi())
         .routes(routes!(push::push_batch))
+        .routes(routes!(push::push_batches))
         .routes(routes!(pull::pull_log))
+        .routes(routes!(live::connect_live))
         .routes(routes!(devices::device_events))
+        .routes(routes!(own_devices::list_devices))
+        .routes(routes!(own_devices::change_device))
         .routes(routes!(entities::list_entities))
         .routes(routes!(entities::one_entity))
         .routes(routes!(schema::schema))
 }
 
-/// The API's description, made from the handlers.
-pub fn openapi() -> &'static Document {
-    static DOCUMENT: OnceLock<Document> = OnceLock::new();
-    DOCUMENT.get_or_init(|| routes().split_for_parts().1)
+/// The public API's description, made from the handlers.
+pub fn openapi() -> &'static Value {
+    static DOCUMENT: OnceLock<Value> = OnceLock::new();
+    DOCUMENT.get_or_init(|| description::complete(&routes().split_for_parts().1, Api::Public))
 }
 
-/// The public API.
-pub fn router(state: AppState) -> Router {
-    let (router, _) = routes().split_for_parts();
-    router
-        .route("/openapi.json", get(async || Json(openapi())))
-        // Nobody learns what there is before it is clear that they may look.
-        .route(
-            "/admin/v1/{*path}",
-            any(async |_: AdminReader| {
-                Problem::new(Refusal::NotFound, "the admin interface has no such path")
-            }),
-        )
+/// The admin API's description.
+pub fn admin_openapi() -> &'static Value {
+    static DOCUMENT: OnceLock<Value> = OnceLock::new();
+    DOCUMENT.get_or_init(|| description::complete(&admin::routes().split_for_parts().1, Api::Admin))
+}
+
+/// The public API, and the admin API where it has no listener of its own.
+pub(crate) fn public(state: AppState, with_admin: bool, cors: &CorsConfig) -> Router {
+    let (mut router, _) = routes().split_for_parts();
+    if with_admin {
+        router = router.merge(admin::recorded(&state));
+    }
+    finish(router.route("/openapi.json", get(async || Json(openapi()))), state, cors::layer(cors))
+}
+
+/// The admin API alone.
+pub(crate) fn admin(state: AppState) -> Router {
+    let router = admin::recorded(&state);
+    finish(router.route("/openapi.json", get(async || Json(admin_openapi()))), state, None)
+}
+
+/// What every request passes through.
+fn finish(router: Router<AppState>, state: AppState, cors: Option<CorsLayer>) -> Router {
+    let router = if state.config.docs { router.merge(docs::routes()) } else { router };
+    let router = router
         .fallback(async || Problem::new(Refusal::NotFound, "there is no such path; see /openapi.json"))
         .method_not_allowed_fallback(async || {
             Problem::new(Refusal::MethodNotAllowed, "the path takes other methods; see /openapi.json")
@@ -89,10 +95,15 @@ pub fn router(state: AppState) -> Router {
             tracing::error!("a handler panicked");
             Problem::new(Refusal::Internal, "the service failed; its log has the cause").into_response()
         }))
-        // Handlers bound their bodies themselves, with an answer that names the limit.
+        // Whatever reads a body bounds it itself: pushes by `limits.body_bytes`, the others by `server.small_body_bytes`.
         .layer(DefaultBodyLimit::disable())
-        .layer(from_fn(trace))
-        .with_state(state)
+        .layer(from_fn_with_state(state.clone(), gate::pass));
+    let router = match cors {
+        // Around the gate: a page may read that it was refused, too.
+        Some(cors) => router.layer(cors),
+        None => router,
+    };
+    router.layer(from_fn(trace)).with_state(state)
 }
 
 /// Gives each request a span, a child of the caller's if it sends W3C trace context.

@@ -30,8 +30,11 @@ impl CurrentSchema {
     path = "/v1/schema",
     tag = "schema",
     responses(
-        (status = 200, description = "The schema", body = Object),
+        (status = 200, description = "The schema", body = Object, example = json!({"name": "fitness", "version": 3,
+            "entities": {"workout": {"fields": {"name": {"type": "string", "merge": "latest"}}}},
+            "events": {"WORKOUT_CREATED": {"entity": "workout", "creates": true, "payload": {"name": "required"}}}})),
         (status = 401, description = "`unauthorized`", body = Problem),
+        (status = 503, description = "`overloaded`", body = Problem),
     ),
     security(("token" = [])),
 )]

@@ -8,12 +8,16 @@ use tidelog_runtime::broker::Broker;
 use tidelog_runtime::clock::Clock;
 use tidelog_runtime::config::LimitsConfig;
 
+use crate::admin::{HistoryReads, Measured};
 use crate::codecs::Codecs;
-use crate::config::GatewayConfig;
+use crate::config::{AdminConfig, GatewayConfig};
 use crate::devices::ArchiveReads;
 use crate::entities::WaitingReads;
-use crate::pull::Waiting;
-use crate::push::Pushes;
+use crate::gate::Gate;
+use crate::live::Live;
+use crate::pull::{AnswerBudget, Waiting};
+use crate::push::{Push, Pushes};
+use crate::revocations::Revocations;
 use crate::schema::CurrentSchema;
 use crate::token::Verifier;
 
@@ -24,6 +28,8 @@ pub struct AppState {
     pub pool: PgPool,
     /// The archive.
     pub archive: ArchiveReads,
+    /// Histories.
+    pub histories: HistoryReads,
     /// The broker.
     pub broker: Broker,
     /// Tokens.
@@ -36,10 +42,24 @@ pub struct AppState {
     pub limits: Arc<LimitsConfig>,
     /// The section `[gateway]`.
     pub config: Arc<GatewayConfig>,
+    /// What every request passes.
+    pub gate: Gate,
+    /// Bytes of pull answers.
+    pub answers: AnswerBudget,
+    /// The section `[admin]`.
+    pub admin: Arc<AdminConfig>,
+    /// How much passes through the pipeline.
+    pub measured: Measured,
     /// zstd contexts.
     pub codecs: Codecs,
+    /// What pushes draw on.
+    pub push: Push,
+    /// Live connections.
+    pub(crate) live: Arc<Live>,
     /// Pushes that wait for their receipts.
     pub pushes: Pushes,
+    /// Which devices are revoked.
+    pub revocations: Revocations,
     /// Pulls that wait for news.
     pub waiting: Waiting,
     /// Reads that wait for the projector.

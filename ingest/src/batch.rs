@@ -30,6 +30,8 @@ pub(crate) enum Unreadable {
     NoHeader,
     #[error("the batch header cannot be read")]
     Header(#[source] serde_json::Error),
+    #[error("the command cannot be read")]
+    Command(#[source] serde_json::Error),
     #[error("header and payload do not fit together")]
     Payload,
     #[error("a frame cannot be read")]

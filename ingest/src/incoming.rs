@@ -1,9 +1,10 @@
-//! A batch together with the broker message that brought it.
+//! A batch, or a command, together with the broker message that brought it.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_nats::jetstream::{AckKind, Message};
+use tidelog_events::command::CommandMessage;
 use tidelog_events::frame::PushHeader;
 use tidelog_events::protocol::UtcTime;
 use tidelog_runtime::{broker, telemetry};
@@ -13,6 +14,50 @@ use crate::batch::{Batch, Unreadable};
 use crate::room::{Held, Place};
 
 const GIVE_BACK_DELAY: Duration = Duration::from_millis(250);
+
+/// What a message brought.
+pub(crate) enum Arrived {
+    Batch(Incoming),
+    Command(IncomingCommand),
+}
+
+impl Arrived {
+    /// Reads the message; what cannot be read comes back with the reason.
+    pub(crate) fn read(held: Held) -> Result<Self, Box<(Message, Unreadable)>> {
+        if header(&held.message, CommandMessage::NAME).is_some() {
+            IncomingCommand::read(held).map(Self::Command)
+        } else {
+            Incoming::read(held).map(Self::Batch)
+        }
+    }
+}
+
+/// A command to be carried out.
+pub(crate) struct IncomingCommand {
+    pub(crate) command: CommandMessage,
+    /// Of the request that sent it.
+    pub(crate) span: Span,
+    held: Held,
+}
+
+impl IncomingCommand {
+    fn read(held: Held) -> Result<Self, Box<(Message, Unreadable)>> {
+        let told = header(&held.message, CommandMessage::NAME).unwrap_or_default();
+        match serde_json::from_str::<CommandMessage>(told) {
+            Ok(command) => {
+                let span = tracing::info_span!("command", trace_id = tracing::field::Empty);
+                telemetry::set_parent_from_nats(&span, held.message.headers.as_ref());
+                Ok(Self { command, span, held })
+            }
+            Err(error) => Err(Box::new((held.message, Unreadable::Command(error)))),
+        }
+    }
+
+    /// The message as it came.
+    pub(crate) fn message(&self) -> &Message {
+        &self.held.message
+    }
+}
 
 /// A batch to be settled.
 pub(crate) struct Incoming {
@@ -24,10 +69,9 @@ pub(crate) struct Incoming {
 }
 
 impl Incoming {
-    /// Reads the message; what cannot be read comes back with the reason.
-    pub(crate) fn read(held: Held) -> Result<Self, Box<(Message, Unreadable)>> {
+    fn read(held: Held) -> Result<Self, Box<(Message, Unreadable)>> {
         let Held { message, place } = held;
-        match Batch::read(batch_header(&message), &message.payload) {
+        match Batch::read(header(&message, PushHeader::NAME), &message.payload) {
             Ok(batch) => {
                 let space = tracing::field::display(&batch.header.space);
                 let span = tracing::info_span!("batch", space, trace_id = tracing::field::Empty);
@@ -72,9 +116,13 @@ impl Incoming {
     }
 }
 
-/// The header that the gateway wrote, if there is one.
-pub(crate) fn batch_header(message: &Message) -> Option<&str> {
-    message.headers.as_ref()?.get(PushHeader::NAME).map(async_nats::HeaderValue::as_str)
+/// The header that the gateway wrote, of a batch or of a command, if there is one.
+pub(crate) fn told(message: &Message) -> Option<&str> {
+    header(message, CommandMessage::NAME).or_else(|| header(message, PushHeader::NAME))
+}
+
+fn header<'a>(message: &'a Message, name: &str) -> Option<&'a str> {
+    message.headers.as_ref()?.get(name).map(async_nats::HeaderValue::as_str)
 }
 
 /// Tells the broker that the message is settled.
@@ -89,6 +137,6 @@ pub(crate) async fn give_back(message: &Message) {
 }
 
 /// A lost one costs a redelivery, which the watermarks make harmless.
-async fn send(message: &Message, kind: AckKind) {
+pub(crate) async fn send(message: &Message, kind: AckKind) {
     broker::acknowledge(message.ack_with(kind)).await;
 }

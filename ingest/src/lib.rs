@@ -3,6 +3,7 @@
 
 mod announce;
 mod batch;
+mod command;
 mod commit;
 mod config;
 mod decide;
@@ -38,6 +39,7 @@ use tokio_util::sync::CancellationToken;
 pub use config::IngestConfig;
 
 use crate::announce::Announcer;
+use crate::command::Commands;
 use crate::commit::Committer;
 use crate::gaps::Gaps;
 use crate::persistence::Persistence;
@@ -47,6 +49,12 @@ use crate::worker::Worker;
 /// The metrics of this service.
 pub const METRICS: &[Metric] = &[
     ("tidelog_ingest_batches_total", MetricKind::Counter, "Batches settled, by outcome"),
+    ("tidelog_ingest_commands_total", MetricKind::Counter, "Commands carried out, by outcome"),
+    (
+        "tidelog_ingest_divergences_total",
+        MetricKind::Counter,
+        "Devices whose state was found to differ from the read model",
+    ),
     ("tidelog_ingest_events_total", MetricKind::Counter, "Events appended to the log"),
     ("tidelog_ingest_transaction_seconds", MetricKind::Histogram, "Time of a transaction"),
     ("tidelog_ingest_transaction_batches", MetricKind::Histogram, "Batches of a transaction"),
@@ -99,6 +107,15 @@ pub async fn run(deps: Deps, shutdown: CancellationToken) -> anyhow::Result<()> 
     let (log, log_queue) = mpsc::channel(config.announce_queue);
     let (messages, queue) = mpsc::channel(2 * config.transaction_batches);
     let delayed_max = config.delayed_batches_max(broker.config().max_ack_pending);
+    let (commands, commands_queue) = mpsc::channel(command::QUEUE);
+    let commanded = Commands {
+        pool: pool.clone(),
+        broker: broker.clone(),
+        schema: schema.clone(),
+        deadline: limits.statement_deadline(),
+        synchronous_failover,
+        shutdown: shutdown.clone(),
+    };
     let persistence = Persistence {
         pool: pool.clone(),
         committer: Committer::new(pool.clone(), limits.statement_deadline(), clock.clone())?,
@@ -112,10 +129,12 @@ pub async fn run(deps: Deps, shutdown: CancellationToken) -> anyhow::Result<()> 
         gaps: Gaps::new(config.gap_wait(), delayed_max, config.delayed_bytes_max(), clock.clone()),
         config: config.clone(),
         shutdown: shutdown.clone(),
+        commands,
         locked: Vec::new(),
     };
     drain.spawn(announce::publish_log(broker.clone(), log_queue));
     let worker = drain.spawn(worker.run(queue));
+    drain.spawn(commanded.run(commands_queue));
     drain.spawn(trim::run(broker.clone(), config.trim_interval_ms, shutdown.clone()));
     drain.spawn(readers::run(broker.clone(), pool.clone(), clock, shutdown.clone()));
     let every = Duration::from_secs(config.release_interval_seconds);

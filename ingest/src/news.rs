@@ -65,6 +65,7 @@ fn count(outcome: &Outcome) {
             }
             _ => "nothing-new",
         },
+        Outcome::Done(_) => "done",
         Outcome::Refused { code, .. } => code.as_str(),
     };
     metrics::counter!("tidelog_ingest_batches_total", "outcome" => label).increment(1);

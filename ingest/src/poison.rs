@@ -11,7 +11,7 @@ use tidelog_events::frame::{PushHeader, QuarantineReason};
 use tidelog_store::quarantined_messages;
 
 use crate::batch::{Batch, Contents};
-use crate::incoming::{acknowledge, batch_header};
+use crate::incoming::{self, acknowledge};
 
 /// The same batch with every event in quarantine.
 pub(crate) fn quarantine_all(batch: &Batch, contents: Contents, reason: &str) -> Batch {
@@ -40,9 +40,9 @@ pub(crate) fn quarantine_all(batch: &Batch, contents: Contents, reason: &str) ->
 /// Keeps a message whole, with the reason, and acknowledges it. While the database is away it is left to come
 /// again.
 pub(crate) async fn keep(pool: &PgPool, message: &Message, reason: &(dyn Error + Sync)) {
-    let header = batch_header(message).unwrap_or_default();
+    let header = incoming::told(message).unwrap_or_default();
     let told: serde_json::Value = serde_json::from_str(header).unwrap_or_default();
-    let space = told["space"].as_str().unwrap_or_default();
+    let space = told["space"].as_str().or(told["command"]["space"].as_str()).unwrap_or_default();
     let reason = reason.to_string();
     match insert(pool, space, header, &message.payload, &reason).await {
         Ok(()) => {

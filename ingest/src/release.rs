@@ -2,25 +2,23 @@
 //! stamp, device and sequence, at head + 1; its row leaves quarantine in the same transaction; its device's
 //! watermark, long past it, stays.
 
+mod append;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::PgPool;
-use tidelog_events::event::judge;
-use tidelog_events::frame::{BatchHeader, Encoder, SegmentBatch, SegmentHeader, write_batch};
 use tidelog_events::id::{Position, SpaceId};
-use tidelog_events::json::Finding;
 use tidelog_events::schema::Schema;
 use tidelog_runtime::broker::Broker;
-use tidelog_store::quarantine::{self, Quarantined};
-use tidelog_store::segments::{self, SegmentColumns, SequenceRange};
-use tidelog_store::spaces;
+use tidelog_store::{quarantine, spaces};
 use tokio::sync::watch;
-use tokio::task::yield_now;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
 use crate::announce::hint_head;
+
+pub(crate) use append::{ReleaseError, judge_and_append};
 
 /// Spaces of one look, and events of one transaction.
 const SPACES: i64 = 100;
@@ -52,7 +50,7 @@ pub(crate) async fn run(
     }
 }
 
-async fn release_all(pool: &PgPool, schema: &Schema, broker: &Broker) -> anyhow::Result<u64> {
+async fn release_all(pool: &PgPool, schema: &Schema, broker: &Broker) -> Result<u64, ReleaseError> {
     let mut released = 0;
     loop {
         let mut connection = pool.acquire().await?;
@@ -81,75 +79,13 @@ struct Round {
     head: Position,
 }
 
-async fn release_some(pool: &PgPool, id: &SpaceId, schema: &Schema) -> anyhow::Result<Round> {
+async fn release_some(pool: &PgPool, id: &SpaceId, schema: &Schema) -> Result<Round, ReleaseError> {
     let mut transaction = pool.begin().await?;
     let Some(space) = spaces::lock_free(&mut transaction, &[id.as_str()]).await?.pop() else {
         return Ok(Round::default());
     };
     let events = quarantine::releasable(&mut transaction, id, schema.version(), EVENTS).await?;
-    let mut accepted = Vec::new();
-    let mut refused = Vec::new();
-    for event in &events {
-        match still_wrong(event, schema) {
-            None => accepted.push(event),
-            Some(finding) => refused.push((event, finding.fault, finding.detail)),
-        }
-        // Receipts and acknowledgements go out between.
-        yield_now().await;
-    }
-    let appended = number(space.head, &accepted).await?;
-    let head = Position(space.head.0 + appended.len() as u64);
-    if !appended.is_empty() {
-        let mut columns = SegmentColumns::default();
-        for (event, (header, frame)) in accepted.iter().zip(&appended) {
-            let sequence = event.event.device_sequence;
-            let range = SequenceRange { first: sequence, last: sequence };
-            columns.push(id, header, Some(range), frame);
-        }
-        segments::append(&mut transaction, &columns).await?;
-        spaces::move_heads(&mut transaction, &[id.as_str()], &[head.as_i64()]).await?;
-        quarantine::delete(&mut transaction, &accepted).await?;
-    }
-    if !refused.is_empty() {
-        quarantine::judged_again(&mut transaction, &refused, schema.version()).await?;
-    }
+    let judged = judge_and_append(&mut transaction, &space, &events, schema).await?;
     transaction.commit().await?;
-    Ok(Round { judged: events.len(), released: appended.len() as u64, head })
-}
-
-/// What the schema still has against the event.
-fn still_wrong(event: &Quarantined, schema: &Schema) -> Option<Finding> {
-    let line = String::from_utf8_lossy(&event.line);
-    match judge(&line, schema) {
-        Ok(judged) => judged.finding,
-        Err(unreadable) => Some(Finding::new(event.event.code, unreadable.to_string())),
-    }
-}
-
-/// A segment for each event, behind the head.
-async fn number(head: Position, events: &[&Quarantined]) -> anyhow::Result<Vec<(SegmentHeader, Vec<u8>)>> {
-    let mut encoder = Encoder::new()?;
-    let mut segments = Vec::with_capacity(events.len());
-    for (event, position) in events.iter().zip((head.0 + 1..).map(Position)) {
-        let device = event.device.clone();
-        let batch = BatchHeader { device_id: Some(device.clone()), user_id: None, after: None };
-        let frame = encoder.encode(&write_batch(&batch, [&event.line]))?;
-        let batch = SegmentBatch {
-            first: position,
-            device_id: device,
-            user_id: event.user.clone(),
-            received_at: event.received_at,
-            released: true,
-        };
-        let header = SegmentHeader {
-            first: position,
-            last: position,
-            lines: 2,
-            batches: vec![batch],
-            positions: None,
-        };
-        segments.push((header, frame));
-        yield_now().await;
-    }
-    Ok(segments)
+    Ok(Round { judged: events.len(), released: judged.released, head: judged.head })
 }

@@ -12,7 +12,7 @@ use crate::announce::Announcer;
 use crate::commit::{CommitError, Disposition};
 use crate::config::IngestConfig;
 use crate::gaps::Gaps;
-use crate::incoming::{Incoming, give_back};
+use crate::incoming::{Arrived, Incoming, IncomingCommand, give_back};
 use crate::news::News;
 use crate::persistence::Persistence;
 use crate::poison;
@@ -33,6 +33,8 @@ pub(crate) struct Worker {
     pub(crate) gaps: Gaps,
     pub(crate) config: IngestConfig,
     pub(crate) shutdown: CancellationToken,
+    /// To whoever carries out commands.
+    pub(crate) commands: mpsc::Sender<IncomingCommand>,
     /// Batches whose spaces were locked by another replica.
     pub(crate) locked: Vec<Incoming>,
 }
@@ -57,8 +59,9 @@ impl Worker {
             let mut round = std::mem::take(&mut self.locked);
             round.extend(self.gaps.take_due(Instant::now()));
             for held in fresh {
-                match Incoming::read(held) {
-                    Ok(incoming) => round.push(incoming),
+                match Arrived::read(held) {
+                    Ok(Arrived::Batch(incoming)) => round.push(incoming),
+                    Ok(Arrived::Command(command)) => self.hand_over(command).await,
                     Err(unreadable) => {
                         poison::keep(&self.persistence.pool, &unreadable.0, &unreadable.1).await;
                     }
@@ -73,6 +76,13 @@ impl Worker {
             if messages.len() < most {
                 self.shutdown.run_until_cancelled(sleep_until(started + linger)).await;
             }
+        }
+    }
+
+    /// Commands never hold up batches: those that find no room come again.
+    async fn hand_over(&self, command: IncomingCommand) {
+        if let Err(full) = self.commands.try_send(command) {
+            give_back(full.into_inner().message()).await;
         }
     }
 

@@ -24,10 +24,16 @@ pub fn small(seed: u64) -> Options {
 
 /// Runs one simulation on this thread, over a server of its own.
 pub fn simulate(options: Options, schemas: &Schemas) -> Result<SeedReport, SimulationError> {
+    simulate_over(options, schemas, false)
+}
+
+/// The same; `live` lets phones pull over live connections.
+pub fn simulate_over(options: Options, schemas: &Schemas, live: bool) -> Result<SeedReport, SimulationError> {
     let folder = phones_folder()?;
     let server = MemoryServer::new(schemas.server.clone());
     let prefix = format!("s{}-", options.seed);
-    let scene = Scene { schemas, prefix: &prefix, end_ms: END_MS, folder: folder.path(), looks_always: true };
+    let scene =
+        Scene { schemas, prefix: &prefix, end_ms: END_MS, folder: folder.path(), looks_always: true, live };
     let plan = Plan::of(&options);
     let mut report = SeedReport::new(options);
     for user in &plan.users {
@@ -36,11 +42,12 @@ pub fn simulate(options: Options, schemas: &Schemas) -> Result<SeedReport, Simul
     Ok(report)
 }
 
-/// Runs many, on so many threads.
+/// Runs many, on so many threads; `live` lets phones pull over live connections.
 pub fn simulate_all(
     plans: &[Options],
     threads: usize,
     schemas: &Schemas,
+    live: bool,
 ) -> Result<Summary, SimulationError> {
     let next = AtomicU64::new(0);
     let summary = Mutex::new(Ok(Summary::default()));
@@ -48,7 +55,7 @@ pub fn simulate_all(
         for _ in 0..threads {
             scope.spawn(|| {
                 while let Some(options) = plans.get(next.fetch_add(1, Relaxed) as usize) {
-                    let report = simulate(options.clone(), schemas);
+                    let report = simulate_over(options.clone(), schemas, live);
                     let mut summary = summary.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
                     match (&mut *summary, report) {
                         (Ok(summary), Ok(report)) => summary.add(report),

@@ -1,6 +1,6 @@
 //! What a simulation asks of a server: to answer devices, and at the end to be looked at from outside.
 
-use tidelog_client::transport::{Answer, Request, Unreachable};
+use tidelog_client::transport::{Answer, PullRequest, Request, Unreachable};
 use tidelog_events::code::Fault;
 use tidelog_events::fold::StateHash;
 use tidelog_events::id::{DeviceId, EventId, Position, Sequence, SpaceId, UserId};
@@ -71,6 +71,9 @@ pub trait Server {
     /// Why it cannot be looked at.
     type Error: std::error::Error + Send + Sync + 'static;
 
+    /// A live connection.
+    type Live;
+
     /// A device of `user` asks; `now_ms` is the simulated time, which the server's own time must be.
     fn send(
         &self,
@@ -79,6 +82,20 @@ pub trait Server {
         now_ms: i64,
         cut: Option<Cut>,
     ) -> Result<Answer, Unreachable>;
+
+    /// A device of `user` pulls over a live connection: the answer is what came on it until the head was reached. The
+    /// connection stays open, unless the server refused it.
+    fn connect(
+        &self,
+        user: &UserId,
+        request: &PullRequest,
+        now_ms: i64,
+        cut: Option<Cut>,
+    ) -> Result<(Answer, Option<Self::Live>), Unreachable>;
+
+    /// What has come on a live connection since the last look, as lines of the log; it is waited for until the log is
+    /// there through `wanted`, but not for ever. Nothing is told any more on a connection that has ended.
+    fn follow(&self, live: &mut Self::Live, wanted: Position, now_ms: i64) -> Result<String, Unreachable>;
 
     /// The whole log of a space, from position 1 (an archive keeps what was pruned).
     fn log(&self, space: &SpaceId) -> Result<Vec<LogEvent>, Self::Error>;

@@ -7,10 +7,12 @@
 
 mod answer;
 mod batch;
+mod command;
 mod compactor;
 mod gateway;
 mod history;
 mod ingest;
+mod live;
 mod message;
 mod metric;
 mod options;
@@ -30,6 +32,7 @@ mod world;
 pub use answer::Answer;
 pub use batch::{Batch, EventLine, event_id, frame};
 pub use history::History;
+pub use live::{LiveConnection, Told};
 pub use message::PushMessage;
 pub use metric::metric;
 pub use options::WorldOptions;

@@ -135,6 +135,9 @@ impl<'a> WorldOptions<'a> {
             ("TIDELOG__SCHEMA__FILE", schema_file.display().to_string()),
             ("TIDELOG__SCHEMA__WATCH_INTERVAL_MS", "50".to_owned()),
             ("TIDELOG__AUTH__HS256_SECRET", SECRET.to_owned()),
+            // Every test calls from one address, and most as one user.
+            ("TIDELOG__RATES__ADDRESS_PER_SECOND", "0".to_owned()),
+            ("TIDELOG__RATES__USER_PER_SECOND", "0".to_owned()),
         ];
         for (name, value) in defaults {
             self.environment.entry(name.to_owned()).or_insert(value);
@@ -154,7 +157,7 @@ impl<'a> WorldOptions<'a> {
         let config = load(&self.environment);
         let configured = || Clock::from_config(&section(&config, "clock")).expect("a clock");
         let clock = self.clock.unwrap_or_else(configured);
-        World::start(direct, config, clock, folder, schema_file, self.replicas).await
+        Box::pin(World::start(direct, config, clock, folder, schema_file, self.replicas)).await
     }
 }
 

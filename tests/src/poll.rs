@@ -7,7 +7,8 @@ use futures_util::{FutureExt, StreamExt};
 use tidelog_runtime::broker::Broker;
 use tokio::time::{Instant, interval};
 
-const PATIENCE: Duration = Duration::from_secs(30);
+/// How long what must come may take.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 const BETWEEN_LOOKS: Duration = Duration::from_millis(10);
 
 /// Looks until `look` finds something, for at most 30 seconds.

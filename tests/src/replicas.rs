@@ -64,6 +64,6 @@ impl World {
 
     /// Starts another gateway and returns its address.
     pub async fn start_gateway(&self) -> SocketAddr {
-        gateway::start(&self.config, self.clock.clone(), self.shutdown.child_token()).await
+        gateway::start(&self.config, self.clock.clone(), self.shutdown.child_token()).await.public
     }
 }

@@ -49,6 +49,8 @@ pub struct World {
     pub clock: Clock,
     /// The gateway's address.
     pub address: SocketAddr,
+    /// The address of its admin API.
+    pub admin_address: SocketAddr,
     client: Client,
     pub(crate) shutdown: CancellationToken,
     _replicas: Vec<Replica>,
@@ -75,12 +77,13 @@ impl World {
         let broker = connect_broker(&direct, "world").await;
         broker.ensure_streams().await.expect("streams");
         let shutdown = CancellationToken::new();
-        let address = gateway::start(&config, clock.clone(), shutdown.child_token()).await;
+        let addresses = Box::pin(gateway::start(&config, clock.clone(), shutdown.child_token())).await;
         Self {
             pool,
             broker,
             schema_file,
-            address,
+            address: addresses.public,
+            admin_address: addresses.admin,
             client: Client::builder().timeout(Duration::from_secs(90)).build().expect("a client"),
             _replicas: replicas.start(&config, &clock, &shutdown),
             shutdown,
@@ -98,7 +101,7 @@ impl World {
     }
 
     /// A user's token, by the world's clock.
-    fn token(&self, user: &str) -> String {
+    pub fn token(&self, user: &str) -> String {
         Claims::from_time(self.clock.now(), user, TOKEN_HOURS).sign(SECRET).expect("a token")
     }
 
@@ -109,11 +112,29 @@ impl World {
 
     /// A request with that token, or with none.
     pub fn request_with(&self, method: Method, path: &str, token: Option<&str>) -> RequestBuilder {
-        let request = self.client.request(method, format!("http://{}{path}", self.address));
+        self.request_to(self.address, method, path, token)
+    }
+
+    /// The same to another address of the world.
+    pub fn request_to(
+        &self,
+        address: SocketAddr,
+        method: Method,
+        path: &str,
+        token: Option<&str>,
+    ) -> RequestBuilder {
+        let request = self.client.request(method, format!("http://{address}{path}"));
         match token {
             Some(token) => request.bearer_auth(token),
             None => request,
         }
+    }
+
+    /// A request to the admin API, with a token whose scope is `scope`: `admin`, `admin:read`, or another.
+    pub fn admin_request(&self, method: Method, path: &str, scope: &str) -> RequestBuilder {
+        let claims = Claims::from_time(self.clock.now(), "support", TOKEN_HOURS);
+        let token = claims.with_scope(scope).sign(SECRET).expect("a token");
+        self.client.request(method, format!("http://{}{path}", self.admin_address)).bearer_auth(token)
     }
 
     /// A request of a trusted backend, which may write to every space.
@@ -194,6 +215,11 @@ impl World {
                 return events;
             }
         }
+    }
+
+    /// Stops its services, as SIGTERM does.
+    pub fn stop(&self) {
+        self.shutdown.cancel();
     }
 
     /// The head of a space in PostgreSQL.

@@ -9,9 +9,13 @@ mod client {
     mod horizon;
     mod kills;
     mod line;
+    mod live;
+    mod live_gateway;
+    mod live_losing;
     mod networks;
     mod phone;
     mod refusals;
+    mod reports;
     mod spaces;
     mod syncing;
 }

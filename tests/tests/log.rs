@@ -6,6 +6,7 @@ mod log {
     mod access;
     mod backend;
     mod bad_input;
+    mod batches;
     mod clocks;
     mod devices;
     mod entities;
@@ -15,6 +16,7 @@ mod log {
     mod late;
     mod long_poll;
     mod merged;
+    mod own_devices;
     mod pull;
     mod push;
     mod quarantine;

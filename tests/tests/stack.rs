@@ -12,7 +12,9 @@ mod stack {
     mod entities;
     #[cfg(debug_assertions)]
     mod failpoints;
+    mod fuzz_api;
     mod harness;
+    mod live;
     mod replay;
     mod simulate;
     mod up;

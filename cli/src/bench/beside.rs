@@ -15,7 +15,7 @@ use crate::local::{Deadline, Process, command, create_database, free_port, url_w
 use crate::migrate;
 use crate::stack_file::StackFile;
 use crate::terminal::warn;
-use crate::up::{Service, program};
+use crate::up::{Service, lifted_limits, program};
 
 const DATABASE: &str = "tidelog_bench";
 const STREAM_PREFIX: &str = "BENCH-";
@@ -70,13 +70,11 @@ impl Beside {
         stack.operations_urls.clear();
         stack.database_url = url_with_database(&running.database_url, DATABASE)?;
         stack.archive_url = folder.path().join("archive").display().to_string();
-        let mut beside = Self {
-            sources: sources(&stack, settings),
-            stack,
-            admin_url: running.database_url.clone(),
-            services: Vec::new(),
-            folder,
-        };
+        let mut sources = sources(&stack, settings);
+        let lifted = lifted_limits(&sources)?;
+        sources.environment.extend(lifted);
+        let mut beside =
+            Self { sources, stack, admin_url: running.database_url.clone(), services: Vec::new(), folder };
         if let Err(error) = beside.bring_up().await {
             if let Err(left) = beside.stop().await {
                 warn("bench", &format!("something was left behind: {left:#}"));
@@ -107,6 +105,7 @@ impl Beside {
             let listen = format!("127.0.0.1:{}", free_port()?);
             self.stack.gateway_url = format!("http://{listen}");
             environment.insert("TIDELOG__GATEWAY__LISTEN".to_owned(), listen);
+            environment.insert("TIDELOG__ADMIN__LISTEN".to_owned(), format!("127.0.0.1:{}", free_port()?));
         }
         let operations_url = format!("http://{operations}");
         self.stack.operations_urls.insert(name.to_owned(), operations_url.clone());

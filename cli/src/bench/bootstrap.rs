@@ -142,8 +142,14 @@ impl FreshDevice {
         };
         let mut store = EventStore::open(&folder.join(format!("{number}.sqlite")), options)?;
         store.join(space, &Filter::default())?;
-        let request =
-            PullRequest { space: space.clone(), after: Position::ZERO, limit: PULL, device, types: None };
+        let request = PullRequest {
+            space: space.clone(),
+            after: Position::ZERO,
+            limit: PULL,
+            device,
+            types: None,
+            report: None,
+        };
         Ok(Self {
             store,
             transport: HttpTransport::new(&target.gateway_url)?,

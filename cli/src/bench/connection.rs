@@ -2,13 +2,14 @@
 //! machine with what it measures.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper::header::{
-    ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HOST, HeaderValue,
+    ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HOST, HeaderValue, RETRY_AFTER,
 };
 use hyper::{Method, Request, StatusCode};
 use hyper_util::rt::TokioIo;
@@ -21,6 +22,14 @@ pub(super) struct Connection {
     host: HeaderValue,
     authorization: HeaderValue,
     sender: Option<SendRequest<Full<Bytes>>>,
+}
+
+/// An answer.
+pub(super) struct Received {
+    pub(super) status: StatusCode,
+    /// How long it says to wait.
+    pub(super) retry_after: Option<Duration>,
+    pub(super) body: Bytes,
 }
 
 /// How an answer's events are wanted.
@@ -49,8 +58,8 @@ impl Connection {
         })
     }
 
-    /// Pushes a frame; returns the answer's status and body.
-    pub(super) async fn push(&mut self, path: &str, frame: Bytes) -> Result<(StatusCode, Bytes)> {
+    /// Pushes a frame.
+    pub(super) async fn push(&mut self, path: &str, frame: Bytes) -> Result<Received> {
         let request = self
             .request(Method::POST, path)
             .header(CONTENT_TYPE, "application/x-ndjson")
@@ -78,7 +87,8 @@ impl Connection {
             .header(ACCEPT, "application/x-ndjson")
             .header(ACCEPT_ENCODING, encoding)
             .body(Full::default())?;
-        self.send(request).await
+        let Received { status, body, .. } = self.send(request).await?;
+        Ok((status, body))
     }
 
     fn request(&self, method: Method, path: &str) -> hyper::http::request::Builder {
@@ -89,7 +99,7 @@ impl Connection {
             .header(AUTHORIZATION, self.authorization.clone())
     }
 
-    async fn send(&mut self, request: Request<Full<Bytes>>) -> Result<(StatusCode, Bytes)> {
+    async fn send(&mut self, request: Request<Full<Bytes>>) -> Result<Received> {
         let mut sender = match self.sender.take() {
             Some(sender) if !sender.is_closed() => sender,
             _ => self.connect().await?,
@@ -97,9 +107,11 @@ impl Connection {
         sender.ready().await.context("the gateway closed the connection")?;
         let answer = sender.send_request(request).await.context("the gateway did not answer")?;
         let status = answer.status();
+        let seconds = answer.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
+        let retry_after = seconds.map(Duration::from_secs);
         let body = answer.into_body().collect().await.context("the gateway's answer broke off")?.to_bytes();
         self.sender = Some(sender);
-        Ok((status, body))
+        Ok(Received { status, retry_after, body })
     }
 
     async fn connect(&self) -> Result<SendRequest<Full<Bytes>>> {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
@@ -84,7 +84,7 @@ async fn run_one(space: u32, mut phone: Phone, pace: Pace, until: Until) -> Resu
         }
         let outcome = loop {
             match phone.push(&batch).await? {
-                Pushed::AtLimit(_) => {
+                Pushed::AtLimit { .. } => {
                     pushes.at_limit += 1;
                     sleep(AT_LIMIT_PAUSE).await;
                 }
@@ -98,6 +98,7 @@ async fn run_one(space: u32, mut phone: Phone, pace: Pace, until: Until) -> Resu
             Pushed::Committed { last } => {
                 pushes.records.push(PushRecord { space, began, answered: Instant::now(), last });
             }
+            Pushed::AlreadyCommitted => bail!("a batch was not appended that was pushed only once"),
             _ => pushes.accepted += 1,
         }
     }

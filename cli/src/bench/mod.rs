@@ -10,8 +10,10 @@ mod device;
 mod follow;
 mod history;
 mod latency;
+mod live;
 mod load;
 mod options;
+mod overload;
 mod pause;
 mod phone;
 mod processes;
@@ -36,6 +38,8 @@ pub async fn run(command: BenchCommand) -> Result<()> {
         BenchCommand::Bootstrap(options) => bootstrap::run(options).await,
         BenchCommand::History(options) => history::run(options).await,
         BenchCommand::Compact(options) => compact::run(options).await,
+        BenchCommand::Live(options) => live::run(options).await,
+        BenchCommand::Overload(options) => overload::run(options).await,
         BenchCommand::Device(options) => device::run(options).await,
     }
 }

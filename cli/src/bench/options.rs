@@ -17,6 +17,11 @@ pub enum BenchCommand {
     /// Push for weeks of shortened days, read meanwhile, compact all the time, and check that nothing is lost, on services
     /// of the bench's own
     Compact(CompactOptions),
+    /// What idle live connections cost, and how long an event takes from one device to another, on the stack that runs here
+    Live(LiveOptions),
+    /// Offer the stack that runs here as much as it can take, twice and five times that, and check that what it takes stays
+    /// as much, and that nothing acknowledged is lost
+    Overload(OverloadOptions),
     /// Measure the device's store, on the disk of this folder; needs no stack
     Device(DeviceOptions),
 }
@@ -126,6 +131,46 @@ pub struct CompactOptions {
     /// Seconds of a day
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=86_400))]
     pub(super) day_seconds: u32,
+    /// Print one JSON object instead of text
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+/// Options of `tidelog bench live`.
+#[derive(Debug, Args)]
+pub struct LiveOptions {
+    /// Idle live connections, each to a space of its own
+    #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(0..=9_000))]
+    pub(super) connections: u32,
+    /// Devices that push an event a second, two of them to a space
+    #[arg(long, value_name = "N", default_value_t = 200, value_parser = clap::value_parser!(u32).range(2..=2_000))]
+    pub(super) devices: u32,
+    /// For how long they push
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    pub(super) seconds: u64,
+    /// Then kill the gateway (`tidelog up` starts it again), and see that all connections come back and miss nothing
+    #[arg(long)]
+    pub(super) kill: bool,
+    /// Print one JSON object instead of text
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+/// Options of `tidelog bench overload`.
+#[derive(Debug, Args)]
+pub struct OverloadOptions {
+    /// Events a second that the stack can take; without it that is measured first
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(super) rate: Option<u64>,
+    /// How long each load is offered
+    #[arg(long, value_name = "N", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    pub(super) seconds: u64,
+    /// Phones that offer the simple load, each with a connection and a space of its own; five times as many the greatest
+    #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=3000))]
+    pub(super) devices: u32,
+    /// Events of a batch
+    #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub(super) batch: u32,
     /// Print one JSON object instead of text
     #[arg(long)]
     pub(super) json: bool,

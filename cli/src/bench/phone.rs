@@ -1,6 +1,7 @@
 //! One phone: records batches, compresses them, pushes one at a time, and notes what became of each.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use bytes::Bytes;
@@ -11,7 +12,7 @@ use tidelog_events::frame::{BatchHeader, Encoder, write_batch};
 use tidelog_events::id::{DeviceId, EventId, Sequence, SpaceId};
 use tokio::time::Instant;
 
-use super::connection::Connection;
+use super::connection::{Connection, Received};
 use super::workout::Recorder;
 
 /// zstd contexts that the phones share: as many as are at work at once.
@@ -69,8 +70,10 @@ pub(super) enum Pushed {
     Committed { last: u64 },
     /// The broker has it; when it is in the log is not known.
     Accepted,
-    /// The stack is at a limit and said so: nothing was taken.
-    AtLimit(StatusCode),
+    /// It was in the log already.
+    AlreadyCommitted,
+    /// The stack is at a limit and said so, and how long to wait: nothing was taken.
+    AtLimit { retry_after: Duration },
 }
 
 /// A push's answer, as far as it matters here.
@@ -119,9 +122,15 @@ impl Phone {
         Ok(Batch { frame: frame.into(), json_bytes, last: Some(last) })
     }
 
+    /// The sequence of the last event that it has recorded.
+    pub(super) fn sequence(&self) -> u64 {
+        self.recorder.sequence()
+    }
+
     /// Pushes it once.
     pub(super) async fn push(&mut self, batch: &Batch) -> Result<Pushed> {
-        let (status, body) = self.connection.push(&self.path, batch.frame.clone()).await?;
+        let Received { status, retry_after, body } =
+            self.connection.push(&self.path, batch.frame.clone()).await?;
         match status {
             StatusCode::OK | StatusCode::ACCEPTED => {
                 let answer: Answer =
@@ -129,13 +138,13 @@ impl Phone {
                 self.last = batch.last;
                 Ok(match answer.last {
                     Some(last) if answer.committed => Pushed::Committed { last },
-                    None if answer.committed => {
-                        bail!("events of a batch were not appended: {}", String::from_utf8_lossy(&body))
-                    }
+                    None if answer.committed => Pushed::AlreadyCommitted,
                     _ => Pushed::Accepted,
                 })
             }
-            StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => Ok(Pushed::AtLimit(status)),
+            StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => {
+                Ok(Pushed::AtLimit { retry_after: retry_after.unwrap_or_default() })
+            }
             _ => bail!("a batch was refused: {status} {}", String::from_utf8_lossy(&body)),
         }
     }

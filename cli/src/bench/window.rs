@@ -108,7 +108,8 @@ async fn look(target: &Target, names: &[String]) -> Result<Moment> {
     progress::look(&target.pool, &names.iter().map(String::as_str).collect::<Vec<_>>()).await
 }
 
-async fn peak_memory(processes: Processes, stop: CancellationToken) -> BTreeMap<String, u64> {
+/// The most memory that each role had until `stop`.
+pub(super) async fn peak_memory(processes: Processes, stop: CancellationToken) -> BTreeMap<String, u64> {
     let mut peak = BTreeMap::new();
     loop {
         for (role, bytes) in processes.memory_bytes() {

@@ -88,7 +88,14 @@ impl Stack {
 
     async fn pulled(&self, space: &SpaceId, after: Position) -> Result<String> {
         let device = DeviceId::new("simulation")?;
-        let pull = PullRequest { space: space.clone(), after, limit: MAX_PULL_EVENTS, device, types: None };
+        let pull = PullRequest {
+            space: space.clone(),
+            after,
+            limit: MAX_PULL_EVENTS,
+            device,
+            types: None,
+            report: None,
+        };
         match self.transport.send(&Request::Pull(pull), &self.reader_token).await? {
             Answer::Pulled(lines) => Ok(lines),
             other => bail!("the gateway answered a pull with {other:?}"),

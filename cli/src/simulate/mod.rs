@@ -3,6 +3,7 @@
 
 mod cut;
 mod kill;
+mod live;
 mod look;
 mod options;
 mod pace;
@@ -22,7 +23,7 @@ use tidelog_runtime::shutdown;
 use tidelog_simulation::in_memory;
 use tidelog_simulation::plan::{Options, Plan};
 use tidelog_simulation::schemas::Schemas;
-use tidelog_simulation::{Scene, SeedReport, SimulationError, UserOutcome, run_user};
+use tidelog_simulation::{Scene, SeedReport, run_user};
 use tokio::task::spawn_blocking;
 use tokio::time::Instant;
 
@@ -44,14 +45,15 @@ const SYNCED_WITHIN_MS: i64 = 3_600_000;
 
 /// Simulates. Fails if something is wrong at the end.
 pub async fn run(options: SimulateOptions) -> Result<()> {
-    let schemas = Arc::new(Schemas::fitness()?);
+    let (schemas, live) = (Arc::new(Schemas::fitness()?), options.live);
     let arena = if options.in_process {
-        Arena { schemas, stack: None, run: String::new() }
+        Arena { schemas, stack: None, run: String::new(), live }
     } else {
         let file = StackFile::find()?;
         let pace = seconds(options.pace).context("--pace needs a number of seconds")?;
         let stack = Arc::new(Stack::new(&file, &schemas.server, Pace::new(pace))?);
-        Arena { schemas, stack: Some((file.gateway_url, stack)), run: format!("{:08x}", fastrand::u32(..)) }
+        let run = format!("{:08x}", fastrand::u32(..));
+        Arena { schemas, stack: Some((file.gateway_url, stack)), run, live }
     };
     let mut printer = Printer::new(&options, arena.address());
     let stop = shutdown::on_signal()?;
@@ -90,6 +92,8 @@ struct Arena {
     stack: Option<(String, Arc<Stack>)>,
     /// Makes the ids of this run others than those of every other run on the stack.
     run: String,
+    /// Whether phones pull over live connections.
+    live: bool,
 }
 
 impl Arena {
@@ -117,18 +121,25 @@ impl Arena {
     }
 
     async fn in_process(&self, options: Options) -> Result<SeedReport> {
-        let schemas = Arc::clone(&self.schemas);
-        Ok(spawn_blocking(move || in_memory::simulate(options, &schemas)).await??)
+        let (schemas, live) = (Arc::clone(&self.schemas), self.live);
+        Ok(spawn_blocking(move || in_memory::simulate_over(options, &schemas, live)).await??)
     }
 
     async fn on_stack(&self, options: Options, stack: &Arc<Stack>) -> Result<SeedReport> {
         let plan = Arc::new(Plan::of(&options));
         let prefix: Arc<str> = format!("sim-{}-{}-", self.run, options.seed).into();
         let end_ms = Clock::system().now().0 - SYNCED_WITHIN_MS;
+        let live = self.live;
         let users = stream::iter(0..plan.users.len()).map(|user| {
             let (plan, prefix) = (Arc::clone(&plan), Arc::clone(&prefix));
             let (schemas, stack) = (Arc::clone(&self.schemas), Arc::clone(stack));
-            spawn_blocking(move || one_user(&plan, user, &stack, &schemas, &prefix, end_ms))
+            spawn_blocking(move || {
+                let folder = in_memory::phones_folder()?;
+                // The log of a stack is too far away to look at it after every step.
+                let (schemas, folder) = (&schemas, folder.path());
+                let scene = Scene { schemas, prefix: &prefix, end_ms, folder, looks_always: false, live };
+                run_user(&plan.users[user], &*stack, &scene)
+            })
         });
         let mut users = users.buffered(USERS_AT_ONCE);
         let mut report = SeedReport::new(options);
@@ -137,18 +148,4 @@ impl Arena {
         }
         Ok(report)
     }
-}
-
-fn one_user(
-    plan: &Plan,
-    user: usize,
-    stack: &Stack,
-    schemas: &Schemas,
-    prefix: &str,
-    end_ms: i64,
-) -> Result<UserOutcome, SimulationError> {
-    let folder = in_memory::phones_folder()?;
-    // The log of a stack is too far away to look at it after every step.
-    let scene = Scene { schemas, prefix, end_ms, folder: folder.path(), looks_always: false };
-    run_user(&plan.users[user], stack, &scene)
 }

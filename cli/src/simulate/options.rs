@@ -35,6 +35,9 @@ pub struct SimulateOptions {
     /// meanwhile what is past its retention
     #[arg(long, value_name = "SECONDS", conflicts_with = "in_process")]
     pub(super) pace: Option<f64>,
+    /// Let the phones pull over live connections, and keep them while they are online
+    #[arg(long)]
+    pub(super) live: bool,
     /// Against a server in this process that has the stack's rules, but not its storage
     #[arg(long)]
     pub(super) in_process: bool,

@@ -93,6 +93,9 @@ impl Printer {
             table.row(&format!("{role} killed"), *count, "");
         }
         table.row("spaces pruned", counts.pruned_spaces, "while their phones synced");
+        if counts.followed > 0 {
+            table.row("followed live", counts.followed, "times that something came on an open connection");
+        }
         table.row("snapshots", counts.snapshots, "that phones got in place of pruned events");
         table.title("checked");
         table.row("in the log once", counts.logged, "valid events, gapless positions, as they were recorded");

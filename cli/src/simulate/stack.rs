@@ -8,7 +8,7 @@ use anyhow::{Context, Result, ensure};
 use reqwest::{Client, Url};
 use sqlx::PgPool;
 use tidelog_archive::{Archive, History};
-use tidelog_client::transport::{Answer, HttpTransport, Request, Transport, Unreachable};
+use tidelog_client::transport::{Answer, HttpTransport, PullRequest, Request, Transport, Unreachable};
 use tidelog_events::id::{DeviceId, Position, Sequence, SpaceId, UserId};
 use tidelog_events::protocol::UtcTime;
 use tidelog_events::schema::Schema;
@@ -19,6 +19,7 @@ use tokio::runtime::Handle;
 use tokio::time::sleep;
 
 use super::cut;
+use super::live::StackLive;
 use super::pace::Pace;
 use super::simulated_time::told_at;
 use super::waiting::{PushFate, Waiting, in_the_broker};
@@ -46,8 +47,8 @@ pub(super) struct Stack {
     pub(super) schema: Arc<Schema>,
     /// May read every space.
     pub(super) reader_token: String,
-    waiting: Waiting,
-    pace: Pace,
+    pub(super) waiting: Waiting,
+    pub(super) pace: Pace,
     jwt_secret: String,
     operations_urls: Vec<String>,
     runtime: Handle,
@@ -126,6 +127,17 @@ impl Stack {
         }
     }
 
+    pub(super) fn token(&self, user: &UserId) -> Result<String, Unreachable> {
+        let token = Claims::new(user.as_str(), TOKEN_HOURS).sign(&self.jwt_secret);
+        token.map_err(|error| Unreachable(error.to_string()))
+    }
+
+    /// Simulated time does not wait for real processes; so this does.
+    pub(super) async fn after_trouble(&self) {
+        sleep(PAUSE_AFTER_TROUBLE).await;
+        self.until_well().await;
+    }
+
     async fn answer(
         &self,
         user: &UserId,
@@ -134,8 +146,7 @@ impl Stack {
         cut: Option<Cut>,
     ) -> Result<Answer, Unreachable> {
         self.pace.keep(request.space(), now).await;
-        let token = Claims::new(user.as_str(), TOKEN_HOURS).sign(&self.jwt_secret);
-        let token = token.map_err(|error| Unreachable(error.to_string()))?;
+        let token = self.token(user)?;
         match cut {
             None => self.act(request, &token, now).await,
             Some(Cut::Before) => Err(Unreachable("cut off on the way there".to_owned())),
@@ -163,9 +174,7 @@ impl Stack {
         }
         let answer = self.transport.send(request, token).await;
         if is_trouble(&answer) {
-            // Simulated time does not wait for real processes; so this does.
-            sleep(PAUSE_AFTER_TROUBLE).await;
-            self.until_well().await;
+            self.after_trouble().await;
         }
         let is_committed = matches!(&answer, Ok(Answer::Pushed(_)));
         if fate.is_some() && is_committed {
@@ -178,6 +187,7 @@ impl Stack {
 
 impl Server for Stack {
     type Error = StackError;
+    type Live = StackLive;
 
     fn send(
         &self,
@@ -187,6 +197,20 @@ impl Server for Stack {
         cut: Option<Cut>,
     ) -> Result<Answer, Unreachable> {
         self.runtime.block_on(self.answer(user, request, UtcTime(now_ms), cut))
+    }
+
+    fn connect(
+        &self,
+        user: &UserId,
+        request: &PullRequest,
+        now_ms: i64,
+        cut: Option<Cut>,
+    ) -> Result<(Answer, Option<StackLive>), Unreachable> {
+        self.runtime.block_on(self.live_pull(user, request, UtcTime(now_ms), cut))
+    }
+
+    fn follow(&self, live: &mut StackLive, wanted: Position, _now_ms: i64) -> Result<String, Unreachable> {
+        self.runtime.block_on(live.news(wanted))
     }
 
     fn log(&self, space: &SpaceId) -> Result<Vec<LogEvent>, StackError> {
@@ -212,7 +236,7 @@ impl Server for Stack {
 }
 
 /// Whether something of the stack does not work just now.
-fn is_trouble(answer: &Result<Answer, Unreachable>) -> bool {
+pub(super) fn is_trouble(answer: &Result<Answer, Unreachable>) -> bool {
     match answer {
         Err(_) => true,
         Ok(Answer::Pushed(pushed)) => !pushed.committed,

@@ -17,6 +17,7 @@ pub(super) fn print(stack: &StackFile, took: Duration) {
     let heading = |text: &str| styled(text, Style::new().bold(), shows_colours());
     println!("\n{}", heading(&format!("Tidelog is up, after {:.1} s.", took.as_secs_f32())));
     println!("  API          {}", stack.gateway_url);
+    println!("  admin API    {}", stack.admin_url);
     for (role, url) in &stack.operations_urls {
         println!("  {role:<12} {url}  (/healthz /readyz /metrics)");
     }

@@ -11,6 +11,7 @@ use tidelog_runtime::config::{Config, SchemaConfig, Sources};
 use super::child::Child;
 use super::folder::Folder;
 use super::kept::Kept;
+use super::one_address::lifted_limits;
 use super::service::{Service, program};
 use crate::local::{Durability, Given, NatsServer, Postgres, Toolbox, root};
 use crate::migrate;
@@ -44,7 +45,7 @@ impl Stack {
         say("tidelog", "bringing tables and streams to this version");
         migrate::run(&sources).await?;
 
-        let (gateway, gateway_url) = gateway_service(folder, &sources, &mut kept, programs.gateway)?;
+        let (gateway, urls) = gateway_service(folder, &sources, &mut kept, programs.gateway)?;
         let mut services = vec![gateway];
         let numbered = [
             ("ingest", programs.ingest, replicas.ingests),
@@ -60,7 +61,7 @@ impl Stack {
         say("tidelog", "starting the services");
         try_join_all(services.iter_mut().map(Service::start)).await?;
 
-        let mut file = describe(gateway_url, &servers, &sources, &services)?;
+        let mut file = describe(urls, &servers, &sources, &services)?;
         let mut children: Vec<_> = services.into_iter().map(Child::Service).collect();
         children.extend(servers.nats.map(Child::Nats));
         children.extend(servers.postgres.map(Child::Postgres));
@@ -172,6 +173,8 @@ fn common_sources(config: Option<&Path>) -> Result<Sources> {
         let folder = root().join(&archive.url);
         sources.environment.insert("TIDELOG__ARCHIVE__URL".to_owned(), folder.display().to_string());
     }
+    let lifted = lifted_limits(&sources)?;
+    sources.environment.extend(lifted);
     let schema: SchemaConfig = config.section("schema")?;
     if !schema.file.exists() {
         let in_root = root().join(&schema.file);
@@ -190,16 +193,28 @@ fn gateway_service(
     sources: &Sources,
     kept: &mut Kept,
     program: PathBuf,
-) -> Result<(Service, String)> {
-    let variable = "TIDELOG__GATEWAY__LISTEN";
-    let listen = match caller(variable) {
-        Some(listen) => listen,
-        None => format!("127.0.0.1:{}", kept.port("gateway")?),
-    };
+) -> Result<(Service, Urls)> {
     let mut service =
         new_service(folder, sources, kept, program, "gateway", "TIDELOG__GATEWAY__OPERATIONS_LISTEN")?;
-    service.environment.insert(variable.to_owned(), listen.clone());
-    Ok((service, format!("http://{}", listen.replace("0.0.0.0", "127.0.0.1"))))
+    let mut listen = |variable: &str, port: &str| {
+        let address = match caller(variable) {
+            Some(address) => address,
+            None => format!("127.0.0.1:{}", kept.port(port)?),
+        };
+        service.environment.insert(variable.to_owned(), address.clone());
+        anyhow::Ok(format!("http://{}", address.replace("0.0.0.0", "127.0.0.1")))
+    };
+    let public = listen("TIDELOG__GATEWAY__LISTEN", "gateway")?;
+    let admin = listen("TIDELOG__ADMIN__LISTEN", "admin")?;
+    // Without an address of its own it is where the public API is.
+    let admin = if admin == "http://" { public.clone() } else { admin };
+    Ok((service, Urls { public, admin }))
+}
+
+/// Where the gateway is reached.
+struct Urls {
+    public: String,
+    admin: String,
 }
 
 /// The first replica has the service's name as its role, the others a number behind it.
@@ -240,12 +255,7 @@ fn new_service(
     })
 }
 
-fn describe(
-    gateway_url: String,
-    servers: &Servers,
-    sources: &Sources,
-    services: &[Service],
-) -> Result<StackFile> {
+fn describe(gateway: Urls, servers: &Servers, sources: &Sources, services: &[Service]) -> Result<StackFile> {
     let jwt_secret = sources.environment.get("TIDELOG__AUTH__HS256_SECRET").cloned().unwrap_or_default();
     let demo = Claims::new(DEMO_USER, TOKEN_HOURS).with_space(DEMO_USER, Access::Rw);
     let admin = Claims::new("admin", TOKEN_HOURS).with_admin();
@@ -254,8 +264,8 @@ fn describe(
     let schema: SchemaConfig = config.section("schema")?;
     Ok(StackFile {
         schema_file: schema.file.canonicalize()?.display().to_string(),
-        admin_url: gateway_url.clone(),
-        gateway_url,
+        admin_url: gateway.admin,
+        gateway_url: gateway.public,
         operations_urls: operations.collect(),
         nats_url: servers.nats_url.clone(),
         database_url: servers.database_url.clone(),

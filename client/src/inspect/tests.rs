@@ -97,6 +97,7 @@ impl Phone {
             limit: 1,
             device: last.device_id.clone(),
             types: None,
+            report: None,
         });
         let answer = Answer::Pulled(String::from_utf8(lines).unwrap());
         self.store.as_mut().unwrap().take(&request, &answer, &now, &now).unwrap();

@@ -18,6 +18,7 @@ impl EventStore {
             transaction.execute(statement, [row.row])?;
         }
         transaction.commit()?;
+        self.states.remove(space);
         self.changed.push(Changed::Notice(Notice::SpaceErased { space: space.clone() }));
         // What was erased must not be left in free pages, nor in the write-ahead log.
         if let Err(error) = self.connection.execute_batch("VACUUM; PRAGMA wal_checkpoint(TRUNCATE);") {

@@ -142,8 +142,16 @@ impl Store {
 
     /// Takes part in a space from now on, or changes what of it is synced.
     pub async fn join(&self, space: &SpaceId, filter: Filter) -> Result<(), StoreError> {
-        let space = space.clone();
-        self.call(move |store| store.join(&space, &filter)).await?
+        let (space, told) = (space.clone(), self.recorded.clone());
+        self.call(move |store| {
+            store.join(&space, &filter)?;
+            if let Some(told) = told.upgrade() {
+                // An error says that nobody syncs.
+                let _ = told.send(space);
+            }
+            Ok(())
+        })
+        .await?
     }
 
     /// All spaces, in the order in which they were joined.
@@ -182,7 +190,7 @@ impl Store {
         &self.clock
     }
 
-    /// The spaces that something is recorded in from now on.
+    /// The spaces that something is recorded in, or that are joined, from now on.
     pub(crate) fn recordings(&self) -> Option<broadcast::Receiver<SpaceId>> {
         self.recorded.upgrade().map(|recorded| recorded.subscribe())
     }

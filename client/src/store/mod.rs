@@ -22,6 +22,7 @@ mod queues;
 mod reader;
 mod record;
 mod refetch;
+mod report;
 mod restamp;
 mod settle;
 mod spaces;
@@ -31,6 +32,7 @@ use std::sync::Arc;
 
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use tidelog_events::id::{DeviceId, SpaceId, UserId};
+use tidelog_events::report::ReportedState;
 use tidelog_events::schema::Schema;
 use uuid::{Builder, Uuid};
 
@@ -42,6 +44,7 @@ pub(crate) use fork::OwnRange;
 pub use handle::{Changes, Closed, Store, StoreConfig, Switched};
 pub use open::{Bound, OpenError, StoreOptions, bound_to, set_aside};
 pub(crate) use outlook::QueueOutlook;
+pub use pull::{Followed, Following};
 pub(crate) use push::BatchLimits;
 pub use query::{Condition, Operator, Query};
 pub(crate) use reader::Reader;
@@ -60,6 +63,10 @@ pub struct EventStore {
     random: fastrand::Rng,
     /// When the latest request left whose answer was taken in, for each space: what was sent earlier is answered late.
     latest_sent: BTreeMap<SpaceId, Moment>,
+    /// By how much the wall clock was ahead of the server's time when that was told last.
+    clock_offset_ms: Option<i64>,
+    /// What the confirmed state of each space hashed to, and when that was computed.
+    states: BTreeMap<SpaceId, (Moment, ReportedState)>,
     changed: Vec<Changed>,
 }
 

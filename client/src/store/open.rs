@@ -117,6 +117,8 @@ impl EventStore {
             identity,
             random,
             latest_sent: BTreeMap::new(),
+            clock_offset_ms: None,
+            states: BTreeMap::new(),
             changed: Vec::new(),
         })
     }

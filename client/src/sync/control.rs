@@ -1,6 +1,8 @@
 //! What the app and a space's task say to each other: the app asks, pauses and sets deadlines, the task says how it
 //! stands. Times are milliseconds of the device's monotonic clock.
 
+mod live;
+
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -8,10 +10,12 @@ use tidelog_events::id::SpaceId;
 use tidelog_events::protocol::UtcTime;
 use tokio::sync::{Notify, oneshot, watch};
 
+use super::live::Reconnect;
 use super::scheduler::Scheduler;
 use super::{SyncFailure, SyncStatus};
 use crate::moment::Moment;
 use crate::store::SpaceStatus;
+use live::{Here, Live};
 
 /// Is told how the attempt ended that was asked for.
 pub(super) type Waiter = oneshot::Sender<Result<(), SyncFailure>>;
@@ -23,10 +27,12 @@ pub(super) struct Control {
     status: watch::Sender<SyncStatus>,
     /// Wakes the task: something here has changed.
     wake: Notify,
+    here: Here,
 }
 
 struct State {
     scheduler: Scheduler,
+    live: Live,
     waiting: Vec<Waiter>,
     /// When requests must have ended, by each who has said so.
     deadlines_ms: Vec<i64>,
@@ -71,9 +77,16 @@ impl State {
 }
 
 impl Control {
-    pub(super) fn new(stands: &SpaceStatus, scheduler: Scheduler, now: &Moment) -> Self {
+    /// `reconnect` says when a live connection is made; without it there is none.
+    pub(super) fn new(
+        stands: &SpaceStatus,
+        scheduler: Scheduler,
+        reconnect: Option<Reconnect>,
+        now: &Moment,
+    ) -> Self {
         let state = State {
             scheduler,
+            live: Live { reconnect, on: false },
             waiting: Vec::new(),
             deadlines_ms: Vec::new(),
             syncing: false,
@@ -81,11 +94,23 @@ impl Control {
             ended: false,
         };
         let status = watch::Sender::new(status(&state, stands, now));
-        Self { space: stands.space.clone(), state: Mutex::new(state), status, wake: Notify::new() }
+        Self {
+            space: stands.space.clone(),
+            state: Mutex::new(state),
+            status,
+            wake: Notify::new(),
+            here: Here::new(),
+        }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Tells both tasks of the space that something here has changed.
+    fn tell(&self) {
+        self.wake.notify_one();
+        self.here.news.send_modify(|news| *news = news.wrapping_add(1));
     }
 
     /// Asks for an attempt now. The receiver is told how it ends.
@@ -104,7 +129,7 @@ impl Control {
         let (waiter, told) = oneshot::channel();
         state.waiting.push(waiter);
         drop(state);
-        self.wake.notify_one();
+        self.tell();
         Ok(told)
     }
 
@@ -116,7 +141,7 @@ impl Control {
             state.deadlines_ms.swap_remove(found);
         }
         drop(state);
-        self.wake.notify_one();
+        self.tell();
     }
 
     /// Something was recorded.
@@ -133,18 +158,22 @@ impl Control {
             state.refuse_waiting(&SyncFailure::Paused);
         }
         drop(state);
-        self.wake.notify_one();
+        self.tell();
     }
 
     /// The app says whether there is a network.
     pub(super) fn set_online(&self, online: bool, now_ms: i64) {
         let mut state = self.state();
+        let is_back = online && !state.scheduler.is_online();
+        if let Some(reconnect) = state.live.reconnect.as_mut().filter(|_| is_back) {
+            reconnect.network_back(now_ms);
+        }
         state.scheduler.set_online(online, now_ms);
         if !online {
             state.refuse_waiting(&SyncFailure::Offline);
         }
         drop(state);
-        self.wake.notify_one();
+        self.tell();
     }
 
     /// Returns when something here has changed since it was last asked.
@@ -188,10 +217,19 @@ impl Control {
         let mut state = self.state();
         state.syncing = false;
         match outcome {
-            Ok(()) => state.scheduler.succeeded(now_ms),
+            Ok(()) => {
+                state.scheduler.succeeded(now_ms);
+                if let Some(reconnect) = &mut state.live.reconnect {
+                    reconnect.synced();
+                }
+            }
             // The app sleeps now: what is left goes on at the next interval, or when it is asked for.
             Err(SyncFailure::OutOfTime) => {}
             Err(SyncFailure::Paused | SyncFailure::Offline) => state.scheduler.interrupted(now_ms),
+            Err(failure) if failure.is_lasting() => {
+                state.scheduler.refused(now_ms);
+                state.refuse_waiting(failure);
+            }
             Err(failure) => {
                 state.scheduler.failed(now_ms, failure.retry_after());
                 if state.scheduler.not_before_ms() > now_ms {
@@ -206,10 +244,17 @@ impl Control {
             state.last_error = outcome.as_ref().err().cloned();
         }
         drop(state);
+        self.tell();
         for waiter in waiters {
             // An error says that nobody waits any more.
             let _ = waiter.send(outcome.clone());
         }
+    }
+
+    /// Why the last attempt failed, in one line.
+    pub(super) fn last_error(&self) -> Option<String> {
+        let failure = self.state().last_error.clone()?;
+        Some(format!("{}: {failure}", failure.code()))
     }
 
     /// The task is no more: nobody waits for it any longer.
@@ -252,5 +297,6 @@ fn status(state: &State, stands: &SpaceStatus, now: &Moment) -> SyncStatus {
         online: state.scheduler.is_online(),
         syncing: state.syncing,
         paused: state.scheduler.is_paused(),
+        live: state.live.on,
     }
 }

@@ -16,6 +16,7 @@ use std::time::Duration;
 use tidelog_events::code::Refusal;
 use tidelog_events::id::{DeviceId, Position, Sequence, SpaceId};
 use tidelog_events::protocol::{DeviceEvent, UtcTime};
+use tidelog_events::report::DeviceReport;
 
 use crate::moment::Moment;
 use crate::store::{BatchLimits, EventStore, OwnRange, QueueOutlook, StoreError, Taken};
@@ -84,6 +85,8 @@ pub struct Cycle {
     answered: Option<Step>,
     /// What the server has of a forked device's events, as far as it was asked.
     asked: Asked,
+    /// What the device tells of itself, until a pull with it was answered.
+    report: Option<Box<DeviceReport>>,
 }
 
 #[derive(Debug, Default)]
@@ -124,7 +127,15 @@ impl Cycle {
             patience: PATIENCE,
             answered: None,
             asked: Asked::default(),
+            report: None,
         }
+    }
+
+    /// With what the device tells of itself, once.
+    #[must_use]
+    pub fn reporting(mut self, report: DeviceReport) -> Self {
+        self.report = Some(Box::new(report));
+        self
     }
 
     /// How to try again if this cycle fails: as it was told to, or asking for fewer own sequences at once, where the
@@ -144,6 +155,7 @@ impl Cycle {
                     limit: self.options.pull_events,
                     device,
                     types: outlook.types.clone(),
+                    report: self.report.clone(),
                 })
             };
             match self.decide(&outlook.queues, &outlook.recording, outlook.behind) {
@@ -216,6 +228,7 @@ impl Cycle {
             (Taken::Pulled { server_time }, Request::Pull(request), _) => {
                 self.heard.insert(request.device.clone());
                 self.server_time = Some(server_time);
+                self.report = None;
                 self.step(Step::Pull(request.device.clone(), request.after))
             }
             (Taken::Pushed { committed: true }, Request::Push(push), _) => {

@@ -10,6 +10,7 @@ use tokio::task::JoinSet;
 
 use super::TokenSource;
 use super::control::Control;
+use super::live::{Follower, Reconnect};
 use super::scheduler::Scheduler;
 use super::worker::{Means, Worker};
 use crate::store::{Changed, Changes, SpaceStatus, Store};
@@ -34,6 +35,7 @@ pub(super) struct Spaces {
     pub(super) controls: BTreeMap<SpaceId, Arc<Control>>,
     pub(super) online: bool,
     pub(super) paused: bool,
+    pub(super) live: bool,
     pub(super) random: fastrand::Rng,
 }
 
@@ -114,13 +116,19 @@ impl<T: Transport, S: TokenSource> Dispatch<T, S> {
         let mut scheduler = Scheduler::new(now.monotonic_ms, spaces.random.fork());
         scheduler.set_online(spaces.online, now.monotonic_ms);
         scheduler.set_paused(spaces.paused);
-        let control = Arc::new(Control::new(stands, scheduler, &now));
+        let reconnect = spaces.live.then(|| Reconnect::new(now.monotonic_ms, spaces.random.fork()));
+        let control = Arc::new(Control::new(stands, scheduler, reconnect, &now));
         spaces.controls.insert(stands.space.clone(), control.clone());
         let leaving = Leaving { shared: self.shared.clone(), control: control.clone() };
+        let follower = Follower::new(self.means.clone(), control.clone());
         let worker = Worker::new(self.means.clone(), control);
         self.workers.spawn(async move {
             let _leaving = leaving;
-            worker.run().await;
+            // The live connection ends with the syncing that it spares requests.
+            tokio::select! {
+                () = worker.run() => {}
+                () = follower.run() => {}
+            }
         });
     }
 

@@ -4,6 +4,7 @@ mod control;
 mod cycle;
 mod dispatch;
 mod judge;
+mod live;
 mod restamp;
 mod scheduler;
 mod status;
@@ -13,6 +14,7 @@ mod worker;
 
 pub use cycle::{Cycle, CycleOptions, Failure, Progress};
 pub(crate) use judge::{Held, Judgement, Told, judge};
+pub use live::{MAX_PRESENCES, PresenceError, Presences};
 pub(crate) use restamp::{Believable, Correction, RecordedAt, ServerTime, corrections};
 pub use status::{Report, SpaceReport, SyncFailure, SyncStatus};
 pub use syncer::{SyncOptions, Syncer};

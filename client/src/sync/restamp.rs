@@ -48,6 +48,16 @@ impl ServerTime {
         Some(Self { utc_ms, at, uncertainty_ms })
     }
 
+    /// What it is there at a later moment; `None` when the device was booted in between.
+    pub fn later(&self, now: &Moment) -> Option<i64> {
+        Some(self.utc_ms + now.since(&self.at)?.max(0))
+    }
+
+    /// By how much the device's wall clock is ahead of it; negative: behind.
+    pub fn ahead_ms(&self) -> i64 {
+        self.at.wall_ms - self.uncertainty_ms - self.utc_ms
+    }
+
     fn when(&self, boot: &BootId, monotonic_ms: i64) -> Option<i64> {
         (*boot == self.at.boot).then(|| self.utc_ms - (self.at.monotonic_ms - monotonic_ms))
     }

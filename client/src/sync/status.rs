@@ -12,6 +12,7 @@ use crate::transport::Unreachable;
 
 /// How a space's syncing stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own that an app shows")]
 pub struct SyncStatus {
     /// The space.
     pub space: SpaceId,
@@ -31,6 +32,8 @@ pub struct SyncStatus {
     pub syncing: bool,
     /// Whether the app has paused syncing.
     pub paused: bool,
+    /// Whether a live connection brings the log, and has brought all of it: what other devices record is here at once.
+    pub live: bool,
 }
 
 /// Why an attempt to sync did not end well. Whatever was recorded is still there.
@@ -109,6 +112,13 @@ impl SyncFailure {
             Self::Refused(failure) => failure.retry_after,
             _ => None,
         }
+    }
+
+    /// Whether the server will not sync with this device until somebody does something about it: the app is too old, or
+    /// the device was revoked. Everything that was recorded stays, and is synced when that has changed.
+    pub fn is_lasting(&self) -> bool {
+        let code = if let Self::Refused(failure) = self { failure.code } else { None };
+        matches!(code, Some(Refusal::ClientTooOld | Refusal::DeviceRevoked))
     }
 
     /// Whether there is nothing to sync any more.

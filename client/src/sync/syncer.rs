@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use serde_json::Value;
 use tidelog_events::id::SpaceId;
+use tidelog_events::live::MAX_PRESENCE_BYTES;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{JoinHandle, JoinSet};
 
@@ -13,7 +15,9 @@ use super::control::Control;
 use super::dispatch::{Ask, Dispatch, Shared, Spaces};
 use super::tokens::Tokens;
 use super::worker::Means;
-use super::{CycleOptions, Report, SpaceReport, SyncFailure, SyncStatus, TokenSource};
+use super::{
+    CycleOptions, PresenceError, Presences, Report, SpaceReport, SyncFailure, SyncStatus, TokenSource,
+};
 use crate::store::Store;
 use crate::transport::Transport;
 
@@ -29,13 +33,22 @@ pub struct SyncOptions {
     pub online: bool,
     /// Whether nothing is synced until [`Syncer::resume`].
     pub paused: bool,
+    /// Whether a live connection brings what other devices record, where the server and the transport have them. Without
+    /// one, and whenever there is none, the spaces are synced by polling.
+    pub live: bool,
     /// Where jitter comes from.
     pub random: fastrand::Rng,
 }
 
 impl Default for SyncOptions {
     fn default() -> Self {
-        Self { cycle: CycleOptions::default(), online: true, paused: false, random: fastrand::Rng::new() }
+        Self {
+            cycle: CycleOptions::default(),
+            online: true,
+            paused: false,
+            live: true,
+            random: fastrand::Rng::new(),
+        }
     }
 }
 
@@ -54,8 +67,8 @@ impl Syncer {
         tokens: impl TokenSource,
         options: SyncOptions,
     ) -> Self {
-        let SyncOptions { cycle, online, paused, random } = options;
-        let spaces = Mutex::new(Spaces { controls: BTreeMap::new(), online, paused, random });
+        let SyncOptions { cycle, online, paused, live, random } = options;
+        let spaces = Mutex::new(Spaces { controls: BTreeMap::new(), online, paused, live, random });
         let shared = Arc::new(Shared { store: store.clone(), spaces });
         let tokens = Tokens::new(tokens, store.user().clone());
         let (asks, asked) = mpsc::channel(1);
@@ -132,7 +145,26 @@ impl Syncer {
         Ok(self.control(space).await?.subscribe())
     }
 
-    /// From now on no request leaves. One that is under way is waited for.
+    /// Shows a state to others who have a live connection to the space, whenever this device has one, until another is
+    /// set: any JSON of at most [`MAX_PRESENCE_BYTES`]; null: no more here. Nothing of it is stored.
+    pub async fn set_presence(&self, space: &SpaceId, state: Value) -> Result<(), PresenceError> {
+        let (bytes, limit) = (state.to_string().len(), MAX_PRESENCE_BYTES);
+        if bytes > limit {
+            return Err(PresenceError::TooLarge { bytes, limit });
+        }
+        self.control(space).await?.show(state);
+        Ok(())
+    }
+
+    /// Who else is at a space, as far as its live connection tells, and each time that this changes.
+    pub async fn subscribe_presences(
+        &self,
+        space: &SpaceId,
+    ) -> Result<watch::Receiver<Presences>, SyncFailure> {
+        Ok(self.control(space).await?.presences())
+    }
+
+    /// From now on no request leaves. One that is under way is waited for; live connections end at once.
     pub fn pause(&self) {
         self.set_paused(true);
     }

@@ -6,6 +6,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tidelog_events::report::DeviceReport;
 use tokio::time::sleep;
 
 use super::control::Control;
@@ -76,12 +77,13 @@ impl<T: Transport, S: TokenSource> Worker<T, S> {
     async fn sync(&mut self) -> Result<(), SyncFailure> {
         let mut token = self.in_time(self.means.tokens.current()).await??;
         let mut asked_for_token = false;
-        let mut cycle = Cycle::new(self.control.space.clone(), self.cycle);
+        let mut cycle = Cycle::new(self.control.space.clone(), self.cycle).reporting(self.report().await?);
         loop {
             let (next, request) = self.next(cycle).await?;
             cycle = next;
             let Some(request) = request else {
                 self.cycle = self.means.cycle;
+                self.note_state().await?;
                 return Ok(());
             };
             tracing::debug!(space = %self.control.space, request = name(&request), "asks");
@@ -103,6 +105,18 @@ impl<T: Transport, S: TokenSource> Worker<T, S> {
                 Progress::Erased => return Err(SyncFailure::Erased),
             }
         }
+    }
+
+    /// What the server is told of the device.
+    async fn report(&self) -> Result<DeviceReport, SyncFailure> {
+        let space = self.control.space.clone();
+        let report = self.means.store.call(move |store| store.device_report(&space)).await??;
+        Ok(DeviceReport { last_error: self.control.last_error(), ..report })
+    }
+
+    async fn note_state(&self) -> Result<(), SyncFailure> {
+        let (space, now) = (self.control.space.clone(), self.now());
+        Ok(self.means.store.call(move |store| store.note_state(&space, &now)).await??)
     }
 
     async fn next(&self, mut cycle: Cycle) -> Result<(Cycle, Option<Request>), SyncFailure> {

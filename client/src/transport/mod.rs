@@ -1,14 +1,17 @@
 //! What a device asks a gateway, and what it is told. The wire is a matter of the [`Transport`].
 
 mod http;
+mod live;
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-pub use http::{HttpTransport, InvalidAddress};
+pub use http::{HttpLive, HttpTransport, InvalidAddress};
+pub use live::{LiveEnd, LiveMessage, LiveStream, NeverLive, NotLive};
 use tidelog_events::code::Refusal;
 use tidelog_events::id::{DeviceId, Position, Sequence, SpaceId};
 use tidelog_events::protocol::{DeviceEvent, PushAnswer, UtcTime};
+use tidelog_events::report::DeviceReport;
 
 /// A request about one space.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,6 +48,8 @@ pub struct PullRequest {
     pub device: DeviceId,
     /// Entity types to leave all others out, or `None` for everything.
     pub types: Option<BTreeSet<String>>,
+    /// What the device tells of itself along with it.
+    pub report: Option<Box<DeviceReport>>,
 }
 
 /// Offers a batch.
@@ -118,4 +123,13 @@ pub trait Transport: Send + Sync + 'static {
         request: &Request,
         token: &str,
     ) -> impl Future<Output = Result<Answer, Unreachable>> + Send;
+
+    /// Opens a live connection: a pull whose answer does not end, and has no limit. A transport that has none is polled.
+    fn live(
+        &self,
+        _request: &PullRequest,
+        _token: &str,
+    ) -> impl Future<Output = Result<impl LiveStream, NotLive>> + Send {
+        async { Err::<NeverLive, _>(NotLive::Unavailable("this transport has none".to_owned())) }
+    }
 }

@@ -46,6 +46,12 @@ impl Pulled {
         self
     }
 
+    /// Nothing was ever in the log.
+    pub fn no_epoch(mut self) -> Self {
+        self.hello.epoch = None;
+        self
+    }
+
     pub fn behind(mut self, cursor: u64, head: u64) -> Self {
         (self.hello.cursor, self.hello.head) = (Position(cursor), Position(head));
         self

@@ -131,6 +131,7 @@ impl Device {
             limit: 1000,
             device: space.device_id,
             types: space.filter.types,
+            report: None,
         }
     }
 

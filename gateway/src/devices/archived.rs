@@ -6,7 +6,7 @@ use tidelog_archive::{ArchiveError, History, HistoryError};
 use tidelog_events::code::Refusal;
 use tidelog_events::protocol::DeviceEvent;
 use tidelog_store::segments::DeviceRange;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
 use super::stored::decoded;
@@ -24,6 +24,16 @@ pub struct ArchiveReads {
 impl ArchiveReads {
     pub(crate) fn new(history: History, at_once: usize) -> Self {
         Self { history, room: Arc::new(Semaphore::new(at_once)) }
+    }
+
+    /// Log and archive as one; who reads the archive has entered.
+    pub(crate) fn history(&self) -> &History {
+        &self.history
+    }
+
+    /// Waits for a place among those who read the archive.
+    pub(crate) async fn enter(&self) -> Option<OwnedSemaphorePermit> {
+        self.room.clone().acquire_owned().await.ok()
     }
 
     /// Reads what is wanted, in order of position.
@@ -53,16 +63,20 @@ async fn read_all(
     Ok(events)
 }
 
-fn problem(error: &HistoryError) -> Problem {
+/// The answer to whoever asked for what cannot be read.
+pub(crate) fn problem(error: &HistoryError) -> Problem {
     match error {
         HistoryError::Database(error) => Problem::from_database(error),
         HistoryError::Archive(ArchiveError::Away { .. }) => away(error),
+        HistoryError::Replaced { .. } => {
+            Problem::new(Refusal::Overloaded, "the log was replaced while it was read; ask again")
+        }
         _ => Problem::internal(error),
     }
 }
 
 /// The archive cannot be asked just now.
-fn away(cause: &(dyn std::error::Error + 'static)) -> Problem {
+pub(crate) fn away(cause: &(dyn std::error::Error + 'static)) -> Problem {
     tracing::warn!(error = cause, "the archive did not answer");
     Problem::new(Refusal::Overloaded, "the archive, which has the events asked for, cannot be read just now")
 }

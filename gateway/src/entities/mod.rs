@@ -56,7 +56,8 @@ pub(crate) const METRICS: &[Metric] = &[
     responses(
         (status = 200, description = "A page", body = EntityPage, headers(
             ("ETag" = String, description = "Weak, of `items` and `next`"),
-        )),
+        ), example = json!({"asOf": 150, "items": [{"entityId": "w-123", "type": "workout",
+            "fields": {"laps": 3, "name": "Morning run"}, "updatedPosition": 149}], "next": "w-123"})),
         (status = 304, description = "`items` and `next` are as the caller has them"),
         (status = 400, description = "`request-invalid`", body = Problem),
         (status = 401, description = "`unauthorized`", body = Problem),
@@ -70,7 +71,7 @@ pub(crate) const METRICS: &[Metric] = &[
     security(("token" = [])),
 )]
 pub(crate) async fn list_entities(
-    SpaceReader { space }: SpaceReader,
+    SpaceReader { space, .. }: SpaceReader,
     request: ListRequest,
     State(pool): State<PgPool>,
     State(waiting): State<WaitingReads>,
@@ -103,7 +104,8 @@ pub(crate) async fn list_entities(
     responses(
         (status = 200, description = "The entity", body = EntityAnswer, headers(
             ("ETag" = String, description = "Weak, of `item`"),
-        )),
+        ), example = json!({"asOf": 150, "item": {"entityId": "w-123", "type": "workout",
+            "fields": {"laps": 3, "name": "Morning run"}, "updatedPosition": 149}})),
         (status = 304, description = "`item` is as the caller has it"),
         (status = 400, description = "`request-invalid`", body = Problem),
         (status = 401, description = "`unauthorized`", body = Problem),
@@ -118,7 +120,7 @@ pub(crate) async fn list_entities(
     security(("token" = [])),
 )]
 pub(crate) async fn one_entity(
-    SpaceReader { space }: SpaceReader,
+    SpaceReader { space, .. }: SpaceReader,
     request: OneRequest,
     State(pool): State<PgPool>,
     State(waiting): State<WaitingReads>,

@@ -31,7 +31,7 @@ pub(crate) struct ListParams {
     #[param(required = false, default = 0)]
     updated_after: u64,
     /// Entities of the page, at most; clamped to the server's limit.
-    #[param(default = 100, minimum = 1, maximum = 1000)]
+    #[param(default = 100, example = 20)]
     limit: Option<u64>,
     /// Where the page begins: the `next` of the page before.
     #[param(value_type = Option<String>)]
@@ -118,7 +118,9 @@ impl ListRequest {
             conditions: params.conditions.iter().map(parse).collect::<Result<_, _>>()?,
             schema: schema.id(),
             updated_after: position("updatedAfter", params.updated_after)?,
-            limit: params.limit.unwrap_or(DEFAULT_READ_ENTITIES).clamp(1, limits.read_entities),
+            limit: position("limit", params.limit.unwrap_or(DEFAULT_READ_ENTITIES))?
+                .0
+                .clamp(1, limits.read_entities),
             cursor: params.cursor,
             at_least: position("atLeast", params.at_least)?,
         })

@@ -19,7 +19,7 @@ use super::snapshot::{self, DamagedSnapshot, EntityWriter};
 use crate::codecs::Codec;
 
 /// An answer decodes to at most this many times the stored bytes that it may have, or to one segment.
-pub(super) const DECODED_PER_STORED: u64 = 8;
+pub(crate) const DECODED_PER_STORED: u64 = 8;
 
 /// More than the header frame of a segment of one batch mostly takes.
 const HEADER_BYTES: usize = 256;
@@ -44,6 +44,8 @@ pub(super) struct Answer {
     /// Where in the body the entities of the snapshot are still to be put: they are too large to be held in memory.
     pub(super) entities_at: Option<usize>,
     pub(super) events: u64,
+    /// The position through which it goes.
+    pub(super) through: Position,
 }
 
 /// A body that lacks the entities of its snapshot, and where they belong.
@@ -51,30 +53,31 @@ struct Draft {
     body: Vec<u8>,
     entities_at: usize,
     events: u64,
+    through: Position,
 }
 
-/// Answers a pull.
+/// Answers a pull; without a hello, what goes on behind an answer that was begun before.
 pub(super) fn answer(
     read: &LogRead,
-    hello: Hello,
+    hello: Option<Hello>,
     request: &PullRequest,
     schema: &Schema,
     pull_bytes: u64,
     codec: &mut Codec,
 ) -> Result<Answer, AnswerError> {
     let decoded_bytes = pull_bytes.saturating_mul(DECODED_PER_STORED);
-    let Draft { body, entities_at, events } = if is_passed_on(request) {
+    let Draft { body, entities_at, events, through } = if is_passed_on(request) {
         frames_as_stored(read, hello, request, &mut codec.encoder)?
     } else {
         decoded(read, hello, request, schema, decoded_bytes, codec)?
     };
     match &read.snapshot {
-        None => Ok(Answer { body, entities_at: None, events }),
+        None => Ok(Answer { body, entities_at: None, events, through }),
         Some(snapshot) if may_be_held(snapshot, request, decoded_bytes) => {
             let body = with_entities(&body, entities_at, snapshot, request, codec)?;
-            Ok(Answer { body, entities_at: None, events })
+            Ok(Answer { body, entities_at: None, events, through })
         }
-        Some(_) => Ok(Answer { body, entities_at: Some(entities_at), events }),
+        Some(_) => Ok(Answer { body, entities_at: Some(entities_at), events, through }),
     }
 }
 
@@ -113,7 +116,7 @@ pub(super) fn work_bytes(read: &LogRead, request: &PullRequest) -> u64 {
 }
 
 /// Whether the answer is what is stored, as it is.
-fn is_passed_on(request: &PullRequest) -> bool {
+pub(super) fn is_passed_on(request: &PullRequest) -> bool {
     request.format == Format::Frames && request.types.is_none()
 }
 
@@ -146,7 +149,7 @@ fn snapshot_header(read: &LogRead, request: &PullRequest) -> Option<SnapshotHead
 
 fn frames_as_stored(
     read: &LogRead,
-    hello: Hello,
+    hello: Option<Hello>,
     request: &PullRequest,
     encoder: &mut Encoder,
 ) -> Result<Draft, AnswerError> {
@@ -161,12 +164,13 @@ fn frames_as_stored(
         body.extend_from_slice(&segment.frame);
     }
     let events = wanted.iter().map(|segment| segment.header.events()).sum();
-    Ok(Draft { body, entities_at, events })
+    let through = wanted.last().map_or(read.segments_after(), |segment| segment.header.last);
+    Ok(Draft { body, entities_at, events, through })
 }
 
 fn decoded(
     read: &LogRead,
-    hello: Hello,
+    hello: Option<Hello>,
     request: &PullRequest,
     schema: &Schema,
     decoded_bytes: u64,
@@ -188,9 +192,11 @@ fn decoded(
     let (body, entities_at) = match request.format {
         Format::Frames => frames(hello, snapshot.as_ref(), &segments, &mut codec.encoder)?,
         Format::Lines => lines(hello, snapshot.as_ref(), &segments),
-        Format::Json => json::body(hello, snapshot, &segments)?,
+        // What goes on is never asked for as one object.
+        Format::Json => hello.map_or(Ok((Vec::new(), 0)), |hello| json::body(hello, snapshot, &segments))?,
     };
-    Ok(Draft { body, entities_at, events })
+    let through = segments.last().map_or(after, |segment| segment.header.last);
+    Ok(Draft { body, entities_at, events, through })
 }
 
 fn hello_line(hello: Hello) -> Vec<u8> {
@@ -201,11 +207,14 @@ fn hello_line(hello: Hello) -> Vec<u8> {
 
 /// What stands before the entities of the snapshot, or before the segments.
 fn begin_frames(
-    hello: Hello,
+    hello: Option<Hello>,
     snapshot: Option<&SnapshotHeader>,
     encoder: &mut Encoder,
 ) -> Result<Vec<u8>, FrameError> {
-    let mut frames = line_frame(&hello_line(hello), encoder)?;
+    let mut frames = match hello {
+        Some(hello) => line_frame(&hello_line(hello), encoder)?,
+        None => Vec::new(),
+    };
     if let Some(header) = snapshot {
         frames.extend(line_frame(&header.line(), encoder)?);
     }
@@ -213,7 +222,7 @@ fn begin_frames(
 }
 
 fn frames(
-    hello: Hello,
+    hello: Option<Hello>,
     snapshot: Option<&SnapshotHeader>,
     segments: &[DecodedSegment<'_>],
     encoder: &mut Encoder,
@@ -233,11 +242,11 @@ fn frames(
 }
 
 fn lines(
-    hello: Hello,
+    hello: Option<Hello>,
     snapshot: Option<&SnapshotHeader>,
     segments: &[DecodedSegment<'_>],
 ) -> (Vec<u8>, usize) {
-    let mut body = hello_line(hello);
+    let mut body = hello.map(hello_line).unwrap_or_default();
     body.extend(snapshot.into_iter().flat_map(SnapshotHeader::line));
     let entities_at = body.len();
     body.reserve_exact(segments.iter().map(|segment| HEADER_BYTES + segment.body_bytes()).sum());

@@ -174,8 +174,11 @@ fn events(segments: &[DecodedSegment<'_>]) -> Result<Box<RawValue>, serde_json::
 /// written only where the line has none.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Origin<'a> {
+pub(crate) struct Origin<'a> {
     position: Position,
+    /// Where it was found, for those who read more than the log.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    source: Option<&'static str>,
     device_id: &'a DeviceId,
     user_id: &'a UserId,
     received_at: UtcTime,
@@ -186,11 +189,12 @@ struct Origin<'a> {
 }
 
 impl<'a> Origin<'a> {
-    fn of(position: Position, batch: &'a SegmentBatch) -> Self {
+    pub(crate) fn of(position: Position, batch: &'a SegmentBatch) -> Self {
         // An event without a counter is a device of its own.
         let is_own_device = batch.device_id.as_str().starts_with(DeviceId::EVENT_PREFIX);
         Self {
             position,
+            source: None,
             device_id: &batch.device_id,
             user_id: &batch.user_id,
             received_at: batch.received_at,
@@ -198,9 +202,15 @@ impl<'a> Origin<'a> {
             device_sequence: is_own_device.then_some(Sequence(1)),
         }
     }
+
+    /// The same with where it was found.
+    pub(crate) fn found_in(self, source: &'static str) -> Self {
+        Self { source: Some(source), ..self }
+    }
 }
 
-fn splice(array: &mut String, origin: &Origin<'_>, line: &str) -> Result<(), serde_json::Error> {
+/// Appends an event: where it stands and whence it came, then its own keys.
+pub(crate) fn splice(array: &mut String, origin: &Origin<'_>, line: &str) -> Result<(), serde_json::Error> {
     let origin = serde_json::to_string(origin)?;
     let line = line.trim_start();
     array.push_str(origin.strip_suffix('}').unwrap_or(&origin));

@@ -2,6 +2,7 @@
 //! is something.
 
 mod answer;
+mod budget;
 mod decoded;
 mod json;
 mod negotiate;
@@ -10,33 +11,38 @@ mod request;
 mod response;
 mod snapshot;
 mod stream;
+mod tail;
 #[cfg(test)]
 mod testing;
 mod wait;
 
 use std::sync::Arc;
 
-use async_nats::HeaderMap;
 use axum::body::Body;
 use axum::extract::State;
 use axum::response::Response;
 use sqlx::PgPool;
-use tidelog_events::id::SpaceId;
-use tidelog_events::protocol::ReaderHint;
+use tidelog_events::protocol::DeviceHint;
 use tidelog_runtime::broker::Broker;
 use tidelog_runtime::clock::Clock;
 use tidelog_runtime::metrics::{Metric, MetricKind};
 
-use crate::auth::SpaceReader;
+use crate::auth::{Caller, SpaceReader};
 use crate::codecs::Codecs;
 use crate::config::GatewayConfig;
+use crate::device_facts::{self, ToldByDevice};
 use crate::problem::Problem;
+use crate::revocations::Revocations;
 use crate::schema::CurrentSchema;
 use crate::work;
 
+pub(crate) use answer::DECODED_PER_STORED;
+pub use budget::AnswerBudget;
 pub(crate) use decoded::{DamagedSegment, DecodedSegment, decode};
+pub(crate) use json::{Origin, splice};
 pub(crate) use read::{READ_TIMEOUT, erased, one_moment};
-pub(crate) use request::PullRequest;
+pub(crate) use request::{PullParams, PullRequest};
+pub(crate) use tail::{AnnouncedSegment, Piece, Tail, TailEnd, TailMeans};
 pub use wait::Waiting;
 
 use answer::Answer;
@@ -59,7 +65,6 @@ pub(crate) const METRICS: &[Metric] = &[
         "Answers that broke off, since a part of their snapshot was missing or damaged, or could not be read",
     ),
     ("tidelog_gateway_waiting_pulls", MetricKind::Gauge, "Pulls that wait for news"),
-    ("tidelog_gateway_waiting_slots", MetricKind::Gauge, "Slots whose hints are listened to"),
 ];
 
 /// Pull the log
@@ -79,7 +84,13 @@ pub(crate) const METRICS: &[Metric] = &[
     ),
     responses(
         (status = 200, description = "What the log holds", content(
-            (json::PullAnswer = "application/json"),
+            (json::PullAnswer = "application/json", example = json!({
+                "serverTime": "2026-01-01T07:00:01.123Z", "epoch": "0198c1c1-0000-4000-8000-000000000001", "head": 1,
+                "horizon": 0, "schemaVersion": 3, "device": null, "events": [
+                    {"position": 1, "deviceId": "phone-1", "userId": "ann", "receivedAt": "2026-01-01T07:00:00.500Z",
+                     "eventId": "018f4f7e-0000-7000-8000-000000000001", "deviceSequence": 1, "type": "WORKOUT_CREATED",
+                     "entityId": "w-1", "timestamp": "2026-01-01T07:00:00.000Z-0000", "payload": {"name": "Run"}}],
+                "cursor": 1, "more": false})),
             (String = "application/x-ndjson", example = "{\"hello\":{\"serverTime\":\"2026-01-01T07:00:00.000Z\",\
               \"epoch\":\"0198c1c1-0000-4000-8000-000000000001\",\"head\":2,\"horizon\":1,\"schemaVersion\":1,\
               \"cursor\":0,\"device\":null}}\n\
@@ -95,7 +106,7 @@ pub(crate) const METRICS: &[Metric] = &[
         )),
         (status = 400, description = "`request-invalid`", body = Problem),
         (status = 401, description = "`unauthorized`", body = Problem),
-        (status = 403, description = "`forbidden`", body = Problem),
+        (status = 403, description = "`forbidden`, `device-revoked`", body = Problem),
         (status = 406, description = "`not-acceptable`", body = Problem),
         (status = 410, description = "`space-erased`", body = Problem),
         (status = 500, description = "`internal`", body = Problem),
@@ -105,16 +116,21 @@ pub(crate) const METRICS: &[Metric] = &[
 )]
 #[expect(clippy::too_many_arguments, reason = "each is something that a pull draws on")]
 pub(crate) async fn pull_log(
-    SpaceReader { space }: SpaceReader,
-    request: PullRequest,
+    SpaceReader { space, caller }: SpaceReader,
+    mut request: PullRequest,
+    told: ToldByDevice,
     State(waiting): State<Waiting>,
+    State(answers): State<AnswerBudget>,
     State(schema): State<CurrentSchema>,
     State(config): State<Arc<GatewayConfig>>,
     State(pool): State<PgPool>,
     State(codecs): State<Codecs>,
     State(broker): State<Broker>,
     State(clock): State<Clock>,
+    State(revocations): State<Revocations>,
 ) -> Result<Response, Problem> {
+    request.device = caller.acting_device(request.device.as_ref())?.cloned();
+    revocations.admit(&caller, &caller.user, request.device.as_ref()).await?;
     let wanted = Wanted {
         space,
         after: request.after,
@@ -123,17 +139,19 @@ pub(crate) async fn pull_log(
         device: request.device.clone(),
     };
     let read = waiting.read(&wanted, request.wait).await?;
-    hint_reader(broker, wanted.space.clone(), &request, &read);
+    let place = answers.place(&read, &request)?;
+    hint_device(broker, &caller, told, &wanted, &read);
     let schema = schema.get();
     let hello = read.hello(request.device.as_ref(), schema.version(), clock.now());
     let answer = work::run(answer::work_bytes(&read, &request), || {
-        codecs.with(|codec| answer::answer(&read, hello, &request, &schema, config.pull_bytes, codec))
+        codecs.with(|codec| answer::answer(&read, Some(hello), &request, &schema, config.pull_bytes, codec))
     });
-    let Answer { body, entities_at, events } =
+    let Answer { body, entities_at, events, .. } =
         answer.map_err(|error| Problem::internal(&error))?.map_err(|error| Problem::internal(&error))?;
     metrics::counter!("tidelog_gateway_pulls_total", "format" => request.format.as_str()).increment(1);
     metrics::counter!("tidelog_gateway_served_events_total").increment(events);
     metrics::counter!("tidelog_gateway_served_snapshots_total").increment(u64::from(read.snapshot.is_some()));
+    let bytes = body.len();
     let body = match entities_at.zip(read.snapshot.as_ref()) {
         None => Body::from(body),
         Some((at, snapshot)) => {
@@ -141,18 +159,13 @@ pub(crate) async fn pull_log(
             Entities::new(pool, codecs, wanted.space, snapshot, writer).into_body(body, at)
         }
     };
-    Ok(response::response(request.format, body))
+    Ok(response::response(request.format, place.held_by(body, bytes)))
 }
 
 /// Tells ingest what the device has, in the background. A cursor beyond the head is no fact about this log.
-fn hint_reader(broker: Broker, space: SpaceId, request: &PullRequest, read: &LogRead) {
-    let Some(device_id) = request.device.clone().filter(|_| request.after <= read.head) else { return };
-    match serde_json::to_vec(&ReaderHint { space, device_id, cursor: request.after }) {
-        Ok(hint) => {
-            tokio::spawn(async move {
-                broker.publish_hint(broker.subjects().readers(), HeaderMap::new(), hint.into()).await;
-            });
-        }
-        Err(error) => tracing::error!(%error, "a reader hint cannot be written"),
-    }
+fn hint_device(broker: Broker, caller: &Caller, told: ToldByDevice, wanted: &Wanted, read: &LogRead) {
+    let Some(device) = wanted.device.clone().filter(|_| wanted.after <= read.head) else { return };
+    let ToldByDevice { app_version, report } = told;
+    let hint = device_facts::hint_of(caller, wanted.space.clone(), device);
+    device_facts::send(broker, &DeviceHint { cursor: Some(wanted.after), app_version, report, ..hint });
 }

@@ -30,11 +30,11 @@ pub(crate) struct PullParams {
     after: u64,
     /// Events of the answer, at most, those not counted that a snapshot stands for; clamped to the server's limit.
     /// Frames are whole segments, at least one.
-    #[param(default = 1000, minimum = 1, maximum = 10_000)]
+    #[param(default = 1000, example = 100)]
     limit: Option<u64>,
     /// Seconds to wait for news if there is none; clamped to the server's limit.
     #[serde(default)]
-    #[param(default = 0, maximum = 60)]
+    #[param(default = 0, example = 20)]
     wait: u64,
     /// The calling device: the answer tells what the server has of it.
     #[param(value_type = Option<String>)]
@@ -43,6 +43,19 @@ pub(crate) struct PullParams {
     /// passes over the others.
     #[param(example = "workout")]
     types: Option<String>,
+}
+
+impl PullParams {
+    /// What a live connection asks for, as a pull would.
+    pub(crate) fn of_live(
+        after: u64,
+        device_id: Option<String>,
+        types: Option<String>,
+    ) -> Result<Self, Problem> {
+        let device_id = device_id.map(DeviceId::new).transpose();
+        let device_id = device_id.map_err(|error| invalid(format!("`deviceId`: {error}")))?;
+        Ok(Self { after, limit: None, wait: 0, device_id, types })
+    }
 }
 
 /// A pull that can be answered.
@@ -63,14 +76,29 @@ pub(crate) struct PullRequest {
 }
 
 impl PullRequest {
+    /// What is asked for as frames or as lines, for as long as the reader is there.
+    pub(super) fn endless(
+        params: PullParams,
+        as_lines: bool,
+        limits: &LimitsConfig,
+        schema: &Schema,
+    ) -> Result<Self, Problem> {
+        let format = if as_lines { Format::Lines } else { Format::Frames };
+        Self::check(params, format, limits, schema)
+    }
+
     fn check(
         params: PullParams,
         format: Format,
         limits: &LimitsConfig,
         schema: &Schema,
     ) -> Result<Self, Problem> {
-        if params.after > MAX_SAFE_INTEGER {
-            return Err(invalid(format!("`after` is at most {MAX_SAFE_INTEGER}")));
+        for (name, number) in
+            [("after", Some(params.after)), ("limit", params.limit), ("wait", Some(params.wait))]
+        {
+            if number.is_some_and(|number| number > MAX_SAFE_INTEGER) {
+                return Err(invalid(format!("`{name}` is at most {MAX_SAFE_INTEGER}")));
+            }
         }
         let device = params.device_id.map(DeviceId::refuse_reserved).transpose();
         Ok(Self {
@@ -159,6 +187,8 @@ mod tests {
             ("after=1.5", "after"),
             ("after=9007199254740992", "after"),
             ("after=1&after=2", "after"),
+            ("limit=9007199254740992", "limit"),
+            ("wait=9007199254740992", "wait"),
             ("limit=-5", "limit"),
             ("limit=ten", "limit"),
             ("wait=soon", "wait"),

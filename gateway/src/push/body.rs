@@ -11,9 +11,11 @@ use futures_util::StreamExt;
 use tidelog_events::code::Refusal;
 use tidelog_events::frame::{Decoder, FrameError, inspect};
 use tidelog_runtime::config::LimitsConfig;
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout;
 
-use super::room::{Place, Room};
+use super::room::{Room, no_bytes};
+use crate::budget::Place;
 use crate::config::GatewayConfig;
 use crate::problem::Problem;
 
@@ -22,14 +24,14 @@ const WINDOW_LOG_MAX: u32 = 23;
 
 /// What the headers say of the body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Format {
-    pub(super) media: Media,
-    pub(super) encoding: Encoding,
+pub(crate) struct Format {
+    pub(crate) media: Media,
+    pub(crate) encoding: Encoding,
 }
 
 /// How the batch is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Media {
+pub(crate) enum Media {
     /// A frame's lines.
     Lines,
     /// One JSON object.
@@ -38,7 +40,7 @@ pub(super) enum Media {
 
 /// How the body is compressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Encoding {
+pub(crate) enum Encoding {
     Zstd,
     Gzip,
     Identity,
@@ -46,7 +48,7 @@ pub(super) enum Encoding {
 
 impl Format {
     /// Reads `Content-Type` and `Content-Encoding`.
-    pub(super) fn of(headers: &HeaderMap) -> Result<Self, Problem> {
+    pub(crate) fn of(headers: &HeaderMap) -> Result<Self, Problem> {
         let text = |name| headers.get(name).map_or(Ok(""), |value| value.to_str().map_err(|_| unsupported()));
         let essence = text(CONTENT_TYPE)?.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
         let media = match essence.as_str() {
@@ -71,33 +73,40 @@ fn unsupported() -> Problem {
 }
 
 /// A body that has arrived whole, and its place in the room.
-pub(super) struct Received {
-    pub(super) body: Bytes,
+pub(crate) struct Received {
+    pub(crate) body: Bytes,
     pub(super) place: Place,
+    /// Held until the push is answered.
+    pub(super) entered: OwnedSemaphorePermit,
 }
 
 /// Receives the whole body in time. Compressed or not, it is never larger than a decoded one may be.
 pub(super) async fn receive(
     body: Body,
+    entered: OwnedSemaphorePermit,
     limits: &LimitsConfig,
     config: &GatewayConfig,
     room: &Room,
 ) -> Result<Received, Problem> {
     let received = timeout(config.body_timeout(), collect(body, limits, room.place())).await;
-    received.map_err(|_| {
+    let (body, place) = received.map_err(|_| {
         let detail = format!("the body must arrive within {} ms", config.body_timeout_ms);
         Problem::new(Refusal::RequestTimeout, detail)
-    })?
+    })??;
+    Ok(Received { body, place, entered })
 }
 
-async fn collect(body: Body, limits: &LimitsConfig, mut place: Place) -> Result<Received, Problem> {
+async fn collect(body: Body, limits: &LimitsConfig, mut place: Place) -> Result<(Bytes, Place), Problem> {
     let mut chunks = body.into_data_stream();
     let mut content = BytesMut::new();
     while let Some(chunk) = chunks.next().await {
         let chunk = chunk.map_err(|_| Problem::new(Refusal::BatchMalformed, "the body ended early"))?;
         let bytes = content.len() + chunk.len();
-        let fits =
-            if bytes as u64 > limits.body_bytes { Err(too_large(limits)) } else { place.grow_to(bytes) };
+        let fits = if bytes as u64 > limits.body_bytes {
+            Err(too_large(limits))
+        } else {
+            place.grow_to(bytes).map_err(no_bytes)
+        };
         if let Err(refusal) = fits {
             drop((place, content));
             discard(chunks, limits.body_bytes).await;
@@ -105,7 +114,7 @@ async fn collect(body: Body, limits: &LimitsConfig, mut place: Place) -> Result<
         }
         content.extend_from_slice(&chunk);
     }
-    Ok(Received { body: content.freeze(), place })
+    Ok((content.freeze(), place))
 }
 
 /// Reads on without keeping anything, within the same bound: a caller that is still sending when the connection

@@ -3,6 +3,7 @@
 
 use axum::body::Bytes;
 use serde::Deserialize;
+use serde_json::Value;
 use serde_json::value::RawValue;
 use tidelog_events::admit::After;
 use tidelog_events::code::Refusal;
@@ -10,7 +11,7 @@ use tidelog_events::event::{JudgedEvent, judge};
 use tidelog_events::frame::{
     BatchHeader, BatchLines, PushHeader, QuarantineReason, write_batch, write_quarantined,
 };
-use tidelog_events::id::{DeviceId, EventId, Sequence, UserId};
+use tidelog_events::id::{DeviceId, EntityId, EventId, Sequence, UserId};
 use tidelog_events::json::single_line;
 use tidelog_events::protocol::UtcTime;
 use tidelog_events::schema::Schema;
@@ -41,10 +42,39 @@ pub(crate) struct JsonBatch<'a> {
     user_id: Option<UserId>,
     /// The event before the first.
     after: Option<After>,
-    /// The events, in order of `deviceSequence`.
+    /// The events, in order of `deviceSequence`; at most 1000, unless the installation allows fewer.
     #[serde(borrow)]
-    #[schema(value_type = Vec<Object>)]
+    #[schema(value_type = Vec<PushedEvent>, min_items = 1)]
     events: Vec<&'a RawValue>,
+}
+
+/// An event as it is pushed. Whatever is wrong with it but its `eventId` and `deviceSequence` quarantines this event alone.
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
+#[expect(dead_code, reason = "it describes what is kept as text")]
+struct PushedEvent {
+    /// Its id. Version 7 is advised.
+    event_id: EventId,
+    /// The device's number for it: 1, 2, 3 … without gaps. A token for every space may leave it out of all events of a batch.
+    #[schema(required = false, value_type = u64, minimum = 1, maximum = 9_007_199_254_740_991_u64)]
+    device_sequence: Sequence,
+    /// What happened: an event type of the schema.
+    #[schema(required = false, example = "WORKOUT_CREATED")]
+    r#type: String,
+    /// What it happened to.
+    #[schema(required = false)]
+    entity_id: EntityId,
+    /// Its time: a stamp, RFC 3339 with `Z`, or milliseconds since 1970.
+    #[schema(required = false, value_type = Value, example = "2026-01-01T07:00:00.000Z-0000")]
+    timestamp: Value,
+    /// The last event that the user had seen, for people.
+    last_seen_event_id: Option<EventId>,
+    /// What its type declares.
+    #[schema(required = false, value_type = Object)]
+    payload: Value,
+    /// In the place of an event that cannot be sent: why.
+    #[schema(required = false)]
+    withheld: String,
 }
 
 /// A batch, judged.
@@ -57,6 +87,11 @@ impl ParsedBatch {
     /// Events that were accepted, and that are quarantined.
     pub(super) fn verdicts(&self) -> (u64, u64) {
         (self.header.accepted(), self.header.quarantined)
+    }
+
+    /// Its author, and the device where there is one.
+    pub(super) fn sender(&self) -> (&UserId, Option<&DeviceId>) {
+        (&self.header.user_id, self.header.device_id.as_ref())
     }
 
     /// The broker message, with the address for the receipt.
@@ -94,6 +129,7 @@ fn parse_decoded(
         Media::Lines => {
             let batch = BatchLines::split(&decoded.content).map_err(|error| malformed(&error))?;
             judge_batch(&batch.header, &batch.events, frame, writer, rules, codec)
+                .map_err(|problem| problem.of_device(batch.header.device_id.as_ref()))
         }
         Media::Json => {
             let batch: JsonBatch<'_> =
@@ -103,6 +139,7 @@ fn parse_decoded(
             let header =
                 BatchHeader { device_id: batch.device_id, user_id: batch.user_id, after: batch.after };
             judge_batch(&header, &lines, None, writer, rules, codec)
+                .map_err(|problem| problem.of_device(header.device_id.as_ref()))
         }
     }
 }

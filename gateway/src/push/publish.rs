@@ -32,11 +32,20 @@ pub(super) async fn publish(broker: &Broker, space: &SpaceId, message: PushMessa
     let header = serde_json::to_string(&message.header).map_err(|error| Problem::internal(&error))?;
     let mut headers = HeaderMap::new();
     headers.insert(PushHeader::NAME, header);
+    hand_over(broker, space.slot(), headers, message.payload).await
+}
+
+/// Publishes any message to PUSH, with the trace context of the request; done when the broker has it.
+pub(crate) async fn hand_over(
+    broker: &Broker,
+    slot: u16,
+    mut headers: HeaderMap,
+    payload: Bytes,
+) -> Result<(), Problem> {
     telemetry::inject(&tracing::Span::current(), &mut headers);
-    let slot = space.slot();
     // Fresh for each request: a device's retry is a new message, which the watermarks make harmless.
     let message_id = Uuid::now_v7().to_string();
-    let publish = || broker.publish_batch(slot, &message_id, headers.clone(), message.payload.clone());
+    let publish = || broker.publish_batch(slot, &message_id, headers.clone(), payload.clone());
     let mut published = publish().await;
     for pause in ROOM_PAUSES {
         if !matches!(published, Err(PublishError::Full(_))) {

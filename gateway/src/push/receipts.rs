@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::room::Room;
+use crate::config::GatewayConfig;
 
 const PAUSE_AFTER_ERROR: Duration = Duration::from_millis(250);
 
@@ -39,14 +40,14 @@ impl Shared {
 }
 
 impl Pushes {
-    /// With room for `in_flight_bytes` of bodies.
-    pub fn new(broker: &Broker, in_flight_bytes: usize) -> Self {
+    /// With room for as many as the section `[gateway]` says.
+    pub(crate) fn new(broker: &Broker, config: &GatewayConfig) -> Self {
         let shared = Shared {
             subject: broker.subjects().receipts(&Uuid::new_v4().simple().to_string()),
             next_id: AtomicU64::new(1),
             waiting: Mutex::default(),
         };
-        Self { shared: Arc::new(shared), room: Room::new(in_flight_bytes) }
+        Self { shared: Arc::new(shared), room: Room::new(config.in_flight_pushes, config.in_flight_bytes) }
     }
 
     /// Passes receipts on until `shutdown`. Returns once they are listened for, or cannot be just now.
@@ -94,7 +95,7 @@ impl Pushes {
     }
 
     /// Begins to wait; to be called before the batch is published.
-    pub(super) fn expect_receipt(&self) -> ExpectedReceipt {
+    pub(crate) fn expect_receipt(&self) -> ExpectedReceipt {
         let push_id = self.shared.next_id.fetch_add(1, Ordering::Relaxed);
         let (sender, outcome) = oneshot::channel();
         self.shared.waiting().insert(push_id, sender);
@@ -103,7 +104,7 @@ impl Pushes {
 }
 
 /// A receipt that will come, or not.
-pub(super) struct ExpectedReceipt {
+pub(crate) struct ExpectedReceipt {
     shared: Arc<Shared>,
     push_id: u64,
     outcome: oneshot::Receiver<Outcome>,
@@ -112,12 +113,16 @@ pub(super) struct ExpectedReceipt {
 impl ExpectedReceipt {
     /// Tells ingest where the receipt goes.
     pub(super) fn address(&self, header: &mut PushHeader) {
-        header.reply_to.clone_from(&self.shared.subject);
-        header.push_id = self.push_id;
+        (header.reply_to, header.push_id) = self.address_parts();
+    }
+
+    /// Where the receipt goes, and the number that it has.
+    pub(crate) fn address_parts(&self) -> (String, u64) {
+        (self.shared.subject.clone(), self.push_id)
     }
 
     /// The outcome, if it comes in time.
-    pub(super) async fn receipt(mut self, wait: Duration) -> Option<Outcome> {
+    pub(crate) async fn receipt(mut self, wait: Duration) -> Option<Outcome> {
         timeout(wait, &mut self.outcome).await.ok()?.ok()
     }
 }

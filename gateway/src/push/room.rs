@@ -1,42 +1,49 @@
-//! How much the pushes under way may hold: bytes of bodies, counted as they arrive, and bodies that are decoded
-//! and judged at once. So neither an announced length nor a small frame that decodes to much fills the memory.
+//! How much the pushes under way may hold: how many they are, bytes of bodies, counted as they arrive, and bodies that are decoded
+//! and judged at once. So neither many pushes, nor an announced length, nor a small frame that decodes to much fills the memory,
+//! and whoever finds no room learns it before sending on.
 
 use std::sync::Arc;
 
 use tidelog_events::code::Refusal;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use crate::budget::{Budget, Place, Spent};
 use crate::problem::Problem;
 
-/// What one permit for bytes stands for.
-const UNIT_BYTES: usize = 16 * 1024;
 /// Large bodies that are decoded and judged at once; it takes milliseconds, and the others wait.
 const JUDGED_AT_ONCE: usize = 8;
 
 /// The room of this process. Clones share it.
 #[derive(Clone)]
 pub(super) struct Room {
-    bytes: Arc<Semaphore>,
+    pushes: Arc<Semaphore>,
+    bytes: Budget,
     judging: Arc<Semaphore>,
 }
 
-/// What one body holds of the room; free again when this is dropped.
-pub(super) struct Place {
-    bytes: Arc<Semaphore>,
-    held: Vec<OwnedSemaphorePermit>,
-    held_bytes: usize,
-}
-
 impl Room {
-    /// Room for that many bytes of bodies.
-    pub(super) fn new(bytes: usize) -> Self {
-        let units = (bytes / UNIT_BYTES).min(Semaphore::MAX_PERMITS);
-        Self { bytes: Arc::new(Semaphore::new(units)), judging: Arc::new(Semaphore::new(JUDGED_AT_ONCE)) }
+    /// Room for so many pushes, with that many bytes of bodies.
+    pub(super) fn new(pushes: usize, bytes: usize) -> Self {
+        Self {
+            pushes: Arc::new(Semaphore::new(pushes.min(Semaphore::MAX_PERMITS))),
+            bytes: Budget::new(bytes),
+            judging: Arc::new(Semaphore::new(JUDGED_AT_ONCE)),
+        }
     }
 
-    /// A place that holds nothing yet.
+    /// Lets a push in, until it is answered.
+    pub(super) fn enter(&self) -> Result<OwnedSemaphorePermit, Problem> {
+        if self.bytes.is_spent() {
+            return Err(no_bytes(Spent));
+        }
+        self.pushes.clone().try_acquire_owned().map_err(|_| {
+            Problem::new(Refusal::Overloaded, "as many pushes are under way as this gateway takes")
+        })
+    }
+
+    /// A place for a body that holds nothing yet.
     pub(super) fn place(&self) -> Place {
-        Place { bytes: self.bytes.clone(), held: Vec::new(), held_bytes: 0 }
+        self.bytes.place()
     }
 
     /// Waits for the turn to decode and judge.
@@ -45,39 +52,27 @@ impl Room {
     }
 }
 
-impl Place {
-    /// Makes the place large enough for `bytes`.
-    pub(super) fn grow_to(&mut self, bytes: usize) -> Result<(), Problem> {
-        if bytes <= self.held_bytes {
-            return Ok(());
-        }
-        let units = (bytes - self.held_bytes).div_ceil(UNIT_BYTES);
-        let permit = self.bytes.clone().try_acquire_many_owned(u32::try_from(units).unwrap_or(u32::MAX));
-        self.held.push(permit.map_err(|_| {
-            Problem::new(Refusal::Overloaded, "the bodies of pushes under way fill the gateway's memory")
-        })?);
-        self.held_bytes += units * UNIT_BYTES;
-        Ok(())
-    }
+/// The budget for bodies is spent.
+pub(super) fn no_bytes(_: Spent) -> Problem {
+    Problem::new(Refusal::Overloaded, "the bodies of pushes under way fill the gateway's memory")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::budget::UNIT_BYTES;
 
     #[test]
-    fn a_place_grows_with_what_has_arrived_and_is_free_again_at_the_end() {
-        let room = Room::new(3 * UNIT_BYTES);
+    fn a_push_finds_room_or_learns_at_once_that_there_is_none() {
+        let room = Room::new(2, UNIT_BYTES);
+        let refused = |room: &Room| room.enter().unwrap_err().code;
+        let (first, second) = (room.enter().unwrap(), room.enter().unwrap());
+        assert_eq!(refused(&room), Refusal::Overloaded);
+        drop((first, second));
         let mut place = room.place();
         place.grow_to(1).unwrap();
-        place.grow_to(UNIT_BYTES).unwrap();
-        assert_eq!(room.bytes.available_permits(), 2);
-        let mut other = room.place();
-        other.grow_to(2 * UNIT_BYTES).unwrap();
-        assert_eq!(place.grow_to(UNIT_BYTES + 1).unwrap_err().code, Refusal::Overloaded);
-        drop(other);
-        place.grow_to(UNIT_BYTES + 1).unwrap();
+        assert_eq!(refused(&room), Refusal::Overloaded);
         drop(place);
-        assert_eq!(room.bytes.available_permits(), 3);
+        drop(room.enter().unwrap());
     }
 }

@@ -8,7 +8,7 @@ use tidelog_store::archive::Archived;
 use tidelog_store::segments::{Segment, SequenceRange};
 use tidelog_store::{archive, segments, spaces};
 
-use crate::{Archive, ArchiveError, DeviceReader};
+use crate::{Archive, ArchiveError, BackwardReader, DeviceReader};
 
 /// Segments of the log that are read at once, and their stored bytes; always at least one.
 const LOG_SEGMENTS: i64 = 1000;
@@ -82,6 +82,11 @@ impl History {
     /// Reads everything behind a position, in order.
     pub fn behind(&self, space: &SpaceId, after: Position) -> HistoryReader {
         HistoryReader { history: self.clone(), space: space.clone(), cursor: after, epoch: None }
+    }
+
+    /// Reads everything before a position, from there back to the beginning. The position before it must be there.
+    pub fn before(&self, space: &SpaceId, before: Position) -> BackwardReader {
+        BackwardReader::new(self.clone(), space.clone(), before)
     }
 
     /// Reads the archived segments that may hold a device's sequences. Ask the log for them *before*: what is pruned

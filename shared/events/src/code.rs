@@ -3,9 +3,9 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-/// Defines an enum of codes with their text, in one place.
+/// Defines an enum of codes with their text, in one place. The text is a token tree, which other macros can read.
 macro_rules! codes {
-    ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $text:literal,)* }) => {
+    ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $text:tt,)* }) => {
         $(#[$doc])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
         pub enum $name {
@@ -46,6 +46,8 @@ codes!(
         Unauthorized = "unauthorized",
         /// 403: the token does not allow this.
         Forbidden = "forbidden",
+        /// 403: the device was revoked; it may push and pull no more.
+        DeviceRevoked = "device-revoked",
         /// 404: no such thing.
         NotFound = "not-found",
         /// 405: the path exists, the method does not.
@@ -58,6 +60,8 @@ codes!(
         SequenceGap = "sequence-gap",
         /// 409: the sequences are taken by other events: a cloned or restored device.
         DeviceForked = "device-forked",
+        /// 409: the schema in force does not accept the quarantined event, so it cannot be released.
+        EventNotReleasable = "event-not-releasable",
         /// 410: the space was erased.
         SpaceErased = "space-erased",
         /// 413: the body, a line, the frame, or the number of events is over its limit.
@@ -66,6 +70,10 @@ codes!(
         UnsupportedMediaType = "unsupported-media-type",
         /// 422: a stamp lies too far in the future.
         ClockAhead = "clock-ahead",
+        /// 422: what was asked for is more than one answer may hold.
+        ResultTooLarge = "result-too-large",
+        /// 426: the installation no longer serves this version of the app.
+        ClientTooOld = "client-too-old",
         /// 429: too many requests.
         RateLimited = "rate-limited",
         /// 500: a defect of the service; the cause is in its log.
@@ -88,16 +96,17 @@ impl Refusal {
         match self {
             Self::BatchMalformed | Self::RequestInvalid => 400,
             Self::Unauthorized => 401,
-            Self::Forbidden => 403,
+            Self::Forbidden | Self::DeviceRevoked => 403,
             Self::NotFound => 404,
             Self::MethodNotAllowed => 405,
             Self::NotAcceptable => 406,
             Self::RequestTimeout => 408,
-            Self::SequenceGap | Self::DeviceForked => 409,
+            Self::SequenceGap | Self::DeviceForked | Self::EventNotReleasable => 409,
             Self::SpaceErased => 410,
             Self::BodyTooLarge => 413,
             Self::UnsupportedMediaType => 415,
-            Self::ClockAhead => 422,
+            Self::ClockAhead | Self::ResultTooLarge => 422,
+            Self::ClientTooOld => 426,
             Self::RateLimited => 429,
             Self::Internal => 500,
             Self::Overloaded => 503,

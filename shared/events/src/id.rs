@@ -9,6 +9,10 @@ use uuid::Uuid;
 
 use crate::limits::MAX_ID_BYTES;
 
+/// What ids look like, as far as a pattern (ECMA 262) can tell: that they have at most [`MAX_ID_BYTES`] bytes it cannot.
+pub const ID_PATTERN: &str =
+    r"^[^\s\u0000-\u001f\u007f-\u009f]([^\u0000-\u001f\u007f-\u009f]*[^\s\u0000-\u001f\u007f-\u009f])?$";
+
 /// Why a text is not an id.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidId {
@@ -121,7 +125,19 @@ text_id!(
 impl SpaceId {
     /// The subject token that carries this space's messages: XXH64 of the id, seed 0, modulo 1024.
     pub fn slot(&self) -> u16 {
-        (xxhash_rust::xxh64::xxh64(self.as_str().as_bytes(), 0) % 1024) as u16
+        slot_of(self.as_str())
+    }
+}
+
+/// The same of any text, for what names no valid space.
+pub(crate) fn slot_of(text: &str) -> u16 {
+    (xxhash_rust::xxh64::xxh64(text.as_bytes(), 0) % 1024) as u16
+}
+
+impl UserId {
+    /// The user's own space.
+    pub fn personal_space(&self) -> SpaceId {
+        SpaceId(self.0.clone())
     }
 }
 

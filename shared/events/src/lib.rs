@@ -4,12 +4,15 @@
 pub mod admit;
 pub mod clock;
 pub mod code;
+pub mod command;
 pub mod event;
 pub mod fold;
 pub mod frame;
 pub mod id;
 pub mod json;
 pub mod limits;
+pub mod live;
 pub mod protocol;
+pub mod report;
 pub mod schema;
 pub mod stamp;

@@ -7,7 +7,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use utoipa::ToSchema;
 
 use crate::code::{Fault, Refusal};
-use crate::id::{DeviceId, Epoch, EventId, Position, Sequence, SpaceId};
+use crate::id::{DeviceId, Epoch, EventId, Position, Sequence, SpaceId, UserId};
+use crate::report::DeviceReport;
 
 /// A server's time in UTC milliseconds, written `2026-11-22T19:15:20.123Z`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, ToSchema)]
@@ -159,12 +160,23 @@ pub struct Receipt {
     pub outcome: Outcome,
 }
 
-/// What became of a push.
+/// A command that ingest has carried out.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Done {
+    /// Of a released event: its position in the log.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub position: Option<Position>,
+}
+
+/// What became of a push, or of a command.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Outcome {
     /// It is in the log.
     Committed(Committed),
+    /// It was a command, and is carried out.
+    Done(Done),
     /// Nothing of it was stored.
     #[serde(rename_all = "camelCase")]
     Refused {
@@ -199,6 +211,13 @@ pub struct PushAnswer {
     pub receipts: Vec<EventReceipt>,
 }
 
+impl PushAnswer {
+    /// The HTTP status that goes with it.
+    pub fn status(&self) -> u16 {
+        if self.committed { 200 } else { 202 }
+    }
+}
+
 /// Where an event of a device went.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
@@ -215,16 +234,51 @@ pub struct DeviceEvent {
     pub quarantined: Option<Fault>,
 }
 
-/// What a gateway tells ingest of a device that pulled. A hint: it may get lost.
+/// What a gateway tells ingest of a device that pulled, or whose push was refused. A hint: it may get lost.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct ReaderHint {
-    /// The space that was read.
+pub struct DeviceHint {
+    /// The space.
     pub space: SpaceId,
-    /// The device that read.
+    /// The device.
     pub device_id: DeviceId,
+    /// Whose it must be for this to be believed; absent where a backend spoke for others.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user_id: Option<UserId>,
     /// The last position that it said it has.
-    pub cursor: Position,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cursor: Option<Position>,
+    /// The version of its app.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub app_version: Option<String>,
+    /// How it stands, by its own account.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub report: Option<DeviceReport>,
+    /// Why its push was refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refusal: Option<RefusedPush>,
+}
+
+/// A push of a device that was refused.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RefusedPush {
+    /// Why.
+    pub code: Refusal,
+    /// Why, for people.
+    pub detail: String,
+    /// When.
+    pub at: UtcTime,
+}
+
+/// What ingest tells all gateways of a device that was named, revoked or restored. A hint: it may get lost.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ProfileHint {
+    /// The personal space of the device's user.
+    pub space: SpaceId,
+    /// The device.
+    pub device_id: DeviceId,
 }
 
 #[cfg(test)]

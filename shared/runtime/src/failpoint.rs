@@ -31,6 +31,8 @@ pub enum Failpoint {
     IngestAfterReceipts,
     /// LOG has a segment of the round, or did not take it; none of its messages is acknowledged.
     IngestAfterLog,
+    /// A command is carried out; its sender does not know, and it is not acknowledged.
+    IngestAfterCommand,
     /// Segments are folded, and their transaction open.
     ProjectorBeforeCommit,
     /// A fold is committed; its messages are not acknowledged.
@@ -53,12 +55,13 @@ pub enum Failpoint {
 
 impl Failpoint {
     /// Every failpoint.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::GatewayAfterPublish,
         Self::IngestBeforeCommit,
         Self::IngestAfterCommit,
         Self::IngestAfterReceipts,
         Self::IngestAfterLog,
+        Self::IngestAfterCommand,
         Self::ProjectorBeforeCommit,
         Self::ProjectorAfterCommit,
         Self::CompactorBeforeMerge,
@@ -78,6 +81,7 @@ impl Failpoint {
             Self::IngestAfterCommit => "ingest-after-commit",
             Self::IngestAfterReceipts => "ingest-after-receipts",
             Self::IngestAfterLog => "ingest-after-log",
+            Self::IngestAfterCommand => "ingest-after-command",
             Self::ProjectorBeforeCommit => "projector-before-commit",
             Self::ProjectorAfterCommit => "projector-after-commit",
             Self::CompactorBeforeMerge => "compactor-before-merge",

@@ -1,9 +1,12 @@
-//! `devices`: the watermark of each device in each space, and what is known of it as a reader.
+//! `devices`: the watermark of each device in each space; and what is otherwise known of it.
+
+pub mod facts;
+pub mod heard;
 
 use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Row};
 use tidelog_events::admit::Mark;
-use tidelog_events::id::{DeviceId, EventId, Position, SpaceId};
+use tidelog_events::id::{DeviceId, EventId, Position, Sequence, SpaceId, UserId};
 use tidelog_events::protocol::UtcTime;
 use uuid::Uuid;
 
@@ -58,6 +61,30 @@ pub async fn marks(
     marks_by(&rows, |row| columns::id(row, "device_id"))
 }
 
+/// Whose a space's device is; `None` for one that has never pushed there.
+pub async fn owner(
+    connection: &mut PgConnection,
+    space: &SpaceId,
+    device: &DeviceId,
+) -> sqlx::Result<Option<UserId>> {
+    let row = sqlx::query("SELECT user_id FROM devices WHERE space_id = $1 AND device_id = $2")
+        .bind(space.as_str())
+        .bind(device.as_str())
+        .fetch_optional(connection)
+        .await?;
+    row.as_ref().map(|row| columns::id(row, "user_id")).transpose()
+}
+
+/// Whether the space may be the personal one of the user of that id: one of their devices has pushed there, or nobody has.
+pub async fn may_be_personal(connection: &mut PgConnection, space: &SpaceId) -> sqlx::Result<bool> {
+    sqlx::query_scalar(
+        "SELECT coalesce(bool_or(user_id = space_id), true) AS may_be FROM devices WHERE space_id = $1",
+    )
+    .bind(space.as_str())
+    .fetch_one(connection)
+    .await
+}
+
 /// Watermarks to write, column by column.
 #[derive(Debug, Default)]
 pub struct MarkColumns<'a> {
@@ -91,52 +118,21 @@ pub async fn set_marks(
     now: UtcTime,
 ) -> sqlx::Result<()> {
     sqlx::query(
-        "INSERT INTO devices (space_id, device_id, user_id, last_sequence, last_event_id, last_seen_at)
-         SELECT space_id, device_id, user_id, last_sequence, last_event_id,
-                timestamptz 'epoch' + $6::bigint * interval '1 millisecond'
-         FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::uuid[])
+        "INSERT INTO devices (space_id, device_id, user_id, last_sequence, last_event_id, last_seen_at, pushed_at)
+         SELECT space_id, device_id, user_id, last_sequence, last_event_id, noted.at, noted.at
+         FROM (SELECT timestamptz 'epoch' + $6::bigint * interval '1 millisecond' AS at) AS noted,
+              unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::uuid[])
            AS marks (space_id, device_id, user_id, last_sequence, last_event_id)
          ON CONFLICT (space_id, device_id) DO UPDATE
          SET user_id = EXCLUDED.user_id, last_sequence = EXCLUDED.last_sequence,
-             last_event_id = EXCLUDED.last_event_id, last_seen_at = EXCLUDED.last_seen_at",
+             last_event_id = EXCLUDED.last_event_id, last_seen_at = EXCLUDED.last_seen_at,
+             pushed_at = EXCLUDED.pushed_at",
     )
     .bind(&marks.spaces)
     .bind(&marks.devices)
     .bind(&marks.users)
     .bind(&marks.sequences)
     .bind(&marks.event_ids)
-    .bind(now.0)
-    .execute(connection)
-    .await?;
-    Ok(())
-}
-
-/// Notes that devices were seen with these cursors at `now`. Only devices that have pushed have a row: reading makes
-/// none, or whoever may only read could fill the table. Rows are locked in order, so that no two writers wait for
-/// each other.
-pub async fn note_readers(
-    connection: &mut PgConnection,
-    spaces: &[&str],
-    devices: &[&str],
-    cursors: &[i64],
-    now: UtcTime,
-) -> sqlx::Result<()> {
-    sqlx::query(
-        "WITH seen AS (
-             SELECT devices.space_id, devices.device_id, seen.cursor
-             FROM unnest($1::text[], $2::text[], $3::bigint[]) AS seen (space_id, device_id, cursor)
-             JOIN devices ON devices.space_id = seen.space_id AND devices.device_id = seen.device_id
-             ORDER BY devices.space_id, devices.device_id
-             FOR UPDATE OF devices
-         )
-         UPDATE devices
-         SET cursor = seen.cursor, last_seen_at = timestamptz 'epoch' + $4::bigint * interval '1 millisecond'
-         FROM seen
-         WHERE devices.space_id = seen.space_id AND devices.device_id = seen.device_id",
-    )
-    .bind(spaces)
-    .bind(devices)
-    .bind(cursors)
     .bind(now.0)
     .execute(connection)
     .await?;
@@ -168,4 +164,60 @@ pub async fn least_active_cursor(
     .fetch_one(connection)
     .await?;
     Ok(cursor.map(Position::from_i64))
+}
+
+/// A device of a space, as it was last heard of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SeenDevice {
+    /// The device.
+    pub device: DeviceId,
+    /// The user who first pushed with it.
+    pub user: UserId,
+    /// Its watermark.
+    pub last_sequence: Sequence,
+    /// The last position that it said it has.
+    pub cursor: Position,
+    /// When it was last heard of.
+    pub last_seen_at: UtcTime,
+}
+
+/// Devices that are looked at to find the latest, at most.
+const LATEST_OF: i64 = 10_000;
+
+/// Up to `limit` devices of a space that number their events, the one that was heard of last first; of a space with more
+/// than ten thousand, the latest of those.
+pub async fn latest(
+    connection: &mut PgConnection,
+    space: &SpaceId,
+    limit: i64,
+) -> sqlx::Result<Vec<SeenDevice>> {
+    // Two ranges of the key: between them, there is a row for each event without a number.
+    let rows = sqlx::query(
+        "SELECT device_id, user_id, last_sequence, cursor,
+                (extract(epoch FROM last_seen_at) * 1000)::bigint AS last_seen_ms
+         FROM (
+             (SELECT device_id, user_id, last_sequence, cursor, last_seen_at FROM devices
+              WHERE space_id = $1 AND device_id < 'event:' LIMIT $2)
+             UNION ALL
+             (SELECT device_id, user_id, last_sequence, cursor, last_seen_at FROM devices
+              WHERE space_id = $1 AND device_id >= 'event;' LIMIT $2)
+         ) AS looked_at
+         ORDER BY last_seen_at DESC, device_id LIMIT $3",
+    )
+    .bind(space.as_str())
+    .bind(LATEST_OF)
+    .bind(limit)
+    .fetch_all(connection)
+    .await?;
+    rows.iter()
+        .map(|row| {
+            Ok(SeenDevice {
+                device: columns::id(row, "device_id")?,
+                user: columns::id(row, "user_id")?,
+                last_sequence: columns::sequence(row, "last_sequence")?,
+                cursor: columns::position(row, "cursor")?,
+                last_seen_at: UtcTime(row.try_get("last_seen_ms")?),
+            })
+        })
+        .collect()
 }

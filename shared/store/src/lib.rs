@@ -1,10 +1,13 @@
 //! Tidelog's tables in PostgreSQL: the migrations, and one module a table with all its statements. A service
 //! writes only the columns that it owns (see the comments in `migrations/`); the others only read.
 
+pub mod admin_audit;
 pub mod archive;
 pub mod archive_devices;
+pub mod backlogs;
 mod columns;
 pub mod compactions;
+pub mod device_profiles;
 pub mod devices;
 pub mod entities;
 pub mod entity_keys;
@@ -20,6 +23,7 @@ pub mod skipped_events;
 pub mod snapshot_parts;
 pub mod snapshots;
 pub mod space_logs;
+pub mod space_sizes;
 pub mod spaces;
 
 use sqlx::PgPool;

@@ -4,7 +4,7 @@ use sqlx::postgres::PgRow;
 use sqlx::types::Json;
 use sqlx::{PgConnection, Row};
 use tidelog_events::fold::StateHash;
-use tidelog_events::id::{Position, SpaceId};
+use tidelog_events::id::{Epoch, Position, SpaceId};
 use tidelog_events::schema::SchemaId;
 
 use crate::columns;
@@ -139,6 +139,41 @@ pub async fn find(connection: &mut PgConnection, space: &SpaceId) -> sqlx::Resul
     .fetch_optional(connection)
     .await?;
     row.as_ref().map(projection).transpose()
+}
+
+/// What a space is folded to, for comparison.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Folded {
+    /// The position through which it is folded.
+    pub applied: Position,
+    /// The log's incarnation.
+    pub epoch: Epoch,
+    /// The schema version that folded it.
+    pub schema_version: u32,
+    /// The state hash.
+    pub state_hash: StateHash,
+}
+
+/// What each of these spaces is folded to; those that no one schema folded alone are left out: they compare with nobody.
+pub async fn folded(connection: &mut PgConnection, spaces: &[&str]) -> sqlx::Result<Vec<(SpaceId, Folded)>> {
+    let rows = sqlx::query(
+        "SELECT space_id, applied, epoch, schema_version, schema_fingerprint, state_hash
+         FROM projections JOIN spaces USING (space_id)
+         WHERE space_id = ANY ($1::text[]) AND NOT mixed",
+    )
+    .bind(spaces)
+    .fetch_all(connection)
+    .await?;
+    let folded = |row: &PgRow| {
+        let folded = Folded {
+            applied: columns::position(row, "applied")?,
+            epoch: Epoch(row.try_get("epoch")?),
+            schema_version: columns::schema(row)?.version,
+            state_hash: row.try_get::<Json<_>, _>("state_hash")?.0,
+        };
+        Ok((columns::id(row, "space_id")?, folded))
+    };
+    rows.iter().map(folded).collect()
 }
 
 /// Through which position each of these spaces is folded; those of which nothing was ever folded are left out.

@@ -1,8 +1,12 @@
 //! `quarantine`: the events that the log could not take, with their bytes and the reason.
 
+pub mod arrived;
+pub mod listed;
+
 use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Row};
 use tidelog_events::code::Fault;
+use tidelog_events::command::{DismissQuarantined, ReleaseQuarantined};
 use tidelog_events::id::{DeviceId, EventId, SpaceId, UserId};
 use tidelog_events::protocol::{QuarantinedEvent, UtcTime};
 
@@ -172,6 +176,53 @@ pub async fn releasable(
     .fetch_all(connection)
     .await?;
     rows.iter().map(quarantined).collect()
+}
+
+/// The event that a command means, if it lies here; the caller holds its space's lock.
+pub async fn find(
+    connection: &mut PgConnection,
+    wanted: &ReleaseQuarantined,
+) -> sqlx::Result<Option<Quarantined>> {
+    let row = sqlx::query(
+        "SELECT space_id, device_id, device_sequence, event_id, user_id, code, detail, schema_version, line,
+                (extract(epoch FROM received_at) * 1000)::bigint AS received_ms
+         FROM quarantine
+         WHERE space_id = $1 AND device_id = $2 AND device_sequence = $3",
+    )
+    .bind(wanted.space.as_str())
+    .bind(wanted.device_id.as_str())
+    .bind(wanted.device_sequence.as_i64())
+    .fetch_optional(connection)
+    .await?;
+    row.as_ref().map(quarantined).transpose()
+}
+
+/// Hides an event or shows it again, unless that was done later; false where there is none.
+pub async fn dismiss(connection: &mut PgConnection, command: &DismissQuarantined) -> sqlx::Result<bool> {
+    let done = sqlx::query(
+        "UPDATE quarantine
+         SET dismissed = CASE WHEN said.later THEN $4 ELSE dismissed END,
+             dismissed_by = CASE WHEN said.later THEN $5 ELSE dismissed_by END,
+             dismissed_at = CASE WHEN said.later THEN said.at ELSE dismissed_at END
+         FROM (
+             SELECT space_id, device_id, device_sequence, said.at,
+                    said.at > coalesce(dismissed_at, '-infinity') AS later
+             FROM quarantine, (SELECT timestamptz 'epoch' + $6::bigint * interval '1 millisecond' AS at) AS said
+             WHERE space_id = $1 AND device_id = $2 AND device_sequence = $3
+             FOR UPDATE OF quarantine
+         ) AS said
+         WHERE quarantine.space_id = said.space_id AND quarantine.device_id = said.device_id
+           AND quarantine.device_sequence = said.device_sequence",
+    )
+    .bind(command.space.as_str())
+    .bind(command.device_id.as_str())
+    .bind(command.device_sequence.as_i64())
+    .bind(command.dismissed)
+    .bind(command.by.as_str())
+    .bind(command.at.0)
+    .execute(connection)
+    .await?;
+    Ok(done.rows_affected() > 0)
 }
 
 /// Removes events that are released; the caller appends them in the same transaction.

@@ -161,6 +161,40 @@ pub async fn behind_each(
     rows.iter().map(|row| Ok((columns::id(row, "space_id")?, segment(row)?))).collect()
 }
 
+/// The segments of a space through the one that holds a position, in order: the last ones that together hold `bytes`
+/// stored bytes, at most `segments`, and at least one if the log has the position.
+pub async fn ending_with(
+    connection: &mut PgConnection,
+    space: &SpaceId,
+    position: Position,
+    segments: i64,
+    bytes: i64,
+) -> sqlx::Result<Vec<Segment>> {
+    let rows = sqlx::query(
+        "WITH candidates AS (
+             SELECT last, octet_length(frame) AS bytes FROM segments
+             WHERE space_id = $1
+               AND last <= (SELECT min(last) FROM segments WHERE space_id = $1 AND last >= $2)
+             ORDER BY last DESC LIMIT $3
+         ), counted AS (
+             SELECT last, sum(bytes) OVER (ORDER BY last DESC) - bytes AS bytes_behind FROM candidates
+         )
+         SELECT first, last, device_id, user_id, released, batches, frame,
+                (extract(epoch FROM received_at) * 1000)::bigint AS received_ms
+         FROM segments
+         WHERE space_id = $1
+           AND last IN (SELECT last FROM counted WHERE bytes_behind = 0 OR bytes_behind < $4)
+         ORDER BY last",
+    )
+    .bind(space.as_str())
+    .bind(position.as_i64())
+    .bind(segments)
+    .bind(bytes)
+    .fetch_all(connection)
+    .await?;
+    rows.iter().map(segment).collect()
+}
+
 /// Which sequences of a device to look up.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeviceRange {
@@ -230,6 +264,26 @@ pub async fn of_single_event_device(
     .fetch_optional(connection)
     .await?;
     row.as_ref().map(segment).transpose()
+}
+
+/// The position at which a quarantined event of a device was released, while its segment stands alone in the log.
+pub async fn released(
+    connection: &mut PgConnection,
+    space: &SpaceId,
+    device: &DeviceId,
+    sequence: Sequence,
+) -> sqlx::Result<Option<Position>> {
+    let position: Option<i64> = sqlx::query_scalar(
+        "SELECT last FROM segments
+         WHERE space_id = $1 AND device_id = $2 AND first_sequence = $3 AND last_sequence = $3 AND released
+         LIMIT 1",
+    )
+    .bind(space.as_str())
+    .bind(device.as_str())
+    .bind(sequence.as_i64())
+    .fetch_optional(connection)
+    .await?;
+    Ok(position.map(Position::from_i64))
 }
 
 /// The segments of a space that end from `first` to `last`, in order.

@@ -3,6 +3,8 @@
 use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Row};
 use tidelog_events::id::{Epoch, Position, SpaceId};
+use tidelog_events::limits::MAX_ID_BYTES;
+use tidelog_events::protocol::UtcTime;
 
 use crate::columns;
 
@@ -60,6 +62,20 @@ pub async fn lock_free(connection: &mut PgConnection, spaces: &[&str]) -> sqlx::
     rows.iter().map(space).collect()
 }
 
+/// Locks one space, waiting for whoever has it, until the transaction ends; an erased one never.
+pub async fn lock(connection: &mut PgConnection, id: &SpaceId) -> sqlx::Result<Option<Space>> {
+    let row = sqlx::query(
+        "SELECT space_id, head, horizon, epoch FROM spaces
+         WHERE space_id = $1
+           AND NOT EXISTS (SELECT FROM erasures WHERE erasures.space_id = spaces.space_id)
+         FOR UPDATE OF spaces",
+    )
+    .bind(id.as_str())
+    .fetch_optional(connection)
+    .await?;
+    row.as_ref().map(space).transpose()
+}
+
 /// Moves heads; the caller holds the locks.
 pub async fn move_heads(connection: &mut PgConnection, spaces: &[&str], heads: &[i64]) -> sqlx::Result<()> {
     sqlx::query(
@@ -100,6 +116,16 @@ pub async fn find(connection: &mut PgConnection, id: &SpaceId) -> sqlx::Result<O
     row.as_ref().map(space).transpose()
 }
 
+/// Those of the spaces that anything was ever pushed to.
+pub async fn among(connection: &mut PgConnection, spaces: &[&str]) -> sqlx::Result<Vec<Space>> {
+    let rows =
+        sqlx::query("SELECT space_id, head, horizon, epoch FROM spaces WHERE space_id = ANY ($1::text[])")
+            .bind(spaces)
+            .fetch_all(connection)
+            .await?;
+    rows.iter().map(space).collect()
+}
+
 /// Up to `limit` spaces in order of their ids, those behind `after`.
 pub async fn list(connection: &mut PgConnection, after: &str, limit: i64) -> sqlx::Result<Vec<Space>> {
     let rows = sqlx::query(
@@ -110,6 +136,52 @@ pub async fn list(connection: &mut PgConnection, after: &str, limit: i64) -> sql
     .fetch_all(connection)
     .await?;
     rows.iter().map(space).collect()
+}
+
+/// A space, and what is to be told of it among others.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KnownSpace {
+    /// Its log.
+    pub log: Space,
+    /// When something was first pushed to it.
+    pub created_at: UtcTime,
+    /// When the last event that its log has was received.
+    pub last_received_at: Option<UtcTime>,
+}
+
+/// As many of the last character as fit into an id, and one: what begins with a text stands before it and these.
+const LAST_CHARACTERS: usize = MAX_ID_BYTES / 4 + 1;
+
+/// Up to `limit` spaces whose ids begin with `prefix`, in order of their ids, those behind `after`.
+pub async fn search(
+    connection: &mut PgConnection,
+    prefix: &str,
+    after: &str,
+    limit: i64,
+) -> sqlx::Result<Vec<KnownSpace>> {
+    // One range of the key, from its first row on: it costs what it finds.
+    let rows = sqlx::query(
+        "SELECT space_id, head, horizon, epoch, (extract(epoch FROM created_at) * 1000)::bigint AS created_ms, (
+                    SELECT (extract(epoch FROM received_at) * 1000)::bigint FROM segments
+                    WHERE segments.space_id = spaces.space_id ORDER BY last DESC LIMIT 1
+                ) AS received_ms
+         FROM spaces WHERE space_id >= $1 AND space_id > $2 AND space_id < $3 ORDER BY space_id LIMIT $4",
+    )
+    .bind(prefix)
+    .bind(after)
+    .bind(format!("{prefix}{}", char::MAX.to_string().repeat(LAST_CHARACTERS)))
+    .bind(limit)
+    .fetch_all(connection)
+    .await?;
+    rows.iter().map(known_space).collect()
+}
+
+fn known_space(row: &PgRow) -> sqlx::Result<KnownSpace> {
+    Ok(KnownSpace {
+        log: space(row)?,
+        created_at: UtcTime(row.try_get("created_ms")?),
+        last_received_at: row.try_get::<Option<i64>, _>("received_ms")?.map(UtcTime),
+    })
 }
 
 /// The sum of the spaces' heads: how many events were ever committed to them.

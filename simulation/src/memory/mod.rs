@@ -4,6 +4,7 @@
 mod batch;
 mod desk;
 mod device;
+mod live;
 mod pull;
 mod space;
 
@@ -14,15 +15,17 @@ use std::cell::{Cell, RefCell, RefMut};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use tidelog_client::transport::{Answer, Request, Unreachable};
+use tidelog_client::transport::{Answer, PullRequest, Request, Unreachable};
 use tidelog_events::fold::StateHash;
 use tidelog_events::id::{DeviceId, Epoch, Position, Sequence, SpaceId, UserId};
+use tidelog_events::limits::MAX_PULL_EVENTS;
 use tidelog_events::protocol::{QuarantinedEvent, UtcTime};
 use tidelog_events::schema::Schema;
 use uuid::Uuid;
 
 use crate::server::{Cut, Disturbance, LogEvent, QuarantinedAt, ReadModel, Server};
 use desk::Desk;
+pub use live::MemoryLive;
 
 /// Spaces in memory.
 pub struct MemoryServer {
@@ -59,6 +62,7 @@ impl MemoryServer {
 
 impl Server for MemoryServer {
     type Error = OtherHead;
+    type Live = MemoryLive;
 
     fn send(
         &self,
@@ -82,6 +86,25 @@ impl Server for MemoryServer {
             None => Ok(answer.unwrap_or_else(Answer::Refused)),
             Some(_) => Err(Unreachable("cut off on the way back".to_owned())),
         }
+    }
+
+    fn connect(
+        &self,
+        user: &UserId,
+        request: &PullRequest,
+        now_ms: i64,
+        cut: Option<Cut>,
+    ) -> Result<(Answer, Option<MemoryLive>), Unreachable> {
+        // A connection is not over when there is much to tell.
+        let whole = PullRequest { limit: MAX_PULL_EVENTS, ..request.clone() };
+        let answer = self.send(user, &Request::Pull(whole), now_ms, cut)?;
+        let live = MemoryLive::begun(user, request, &answer);
+        Ok((answer, live))
+    }
+
+    fn follow(&self, live: &mut MemoryLive, _wanted: Position, now_ms: i64) -> Result<String, Unreachable> {
+        let answer = self.send(live.user(), &live.request(), now_ms, None)?;
+        live.news(&answer)
     }
 
     fn log(&self, space: &SpaceId) -> Result<Vec<LogEvent>, OtherHead> {

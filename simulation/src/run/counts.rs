@@ -30,6 +30,8 @@ pub struct Counts {
     pub pruned_spaces: u64,
     /// Snapshots that phones got.
     pub snapshots: u64,
+    /// Times that something came on a live connection behind its first answer.
+    pub followed: u64,
     /// Looks at what a phone shows.
     pub looks: u64,
     /// Faults that happened, by kind.
@@ -53,6 +55,7 @@ impl Counts {
         self.requests += other.requests;
         self.pruned_spaces += other.pruned_spaces;
         self.snapshots += other.snapshots;
+        self.followed += other.followed;
         self.looks += other.looks;
         for (fault, count) in &other.faults {
             *self.faults.entry(*fault).or_default() += count;

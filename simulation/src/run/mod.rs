@@ -4,6 +4,7 @@ mod counts;
 mod end;
 mod journal;
 mod kill;
+mod live;
 mod phone;
 mod steps;
 mod sync;
@@ -34,6 +35,8 @@ pub struct Scene<'a> {
     pub folder: &'a Path,
     /// Whether phones are compared with the log after every step; it reads the log each time.
     pub looks_always: bool,
+    /// Whether phones pull over live connections, and keep them while they are online.
+    pub live: bool,
 }
 
 /// What became of a user's plan.

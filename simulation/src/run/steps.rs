@@ -29,11 +29,16 @@ impl<S: Server> World<'_, S> {
         if phone.store().is_none() {
             self.open(phone, None)?;
         }
+        // Whatever the app does, it does after what has come by then. One that was killed at that is open again.
+        let _ = self.follow(phone, false)?;
         match action {
             Action::Record(event) => self.record(phone, event)?,
             Action::Sync(sync) => self.sync_as_planned(phone, sync)?,
             Action::Compact => self.compact(phone)?,
-            Action::GoOffline => self.counts.add_fault(Fault::Offline),
+            Action::GoOffline => {
+                self.disconnect(phone);
+                self.counts.add_fault(Fault::Offline);
+            }
             Action::ArmKill(kill) => phone.arm(*kill),
             Action::KeepCopy => phone.keep_copy()?,
             Action::Restore => self.restore(phone)?,

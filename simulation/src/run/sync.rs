@@ -76,6 +76,9 @@ impl<S: Server> World<'_, S> {
         let space = self.space.clone();
         let mut cycle = Cycle::new(space.clone(), options);
         for number in 0..MOST_REQUESTS {
+            if self.follow(phone, true)?.is_none() {
+                return Ok(SyncEnd::Killed);
+            }
             let next = self.at_store(phone, None, |store, _| cycle.next(store))?;
             let Some(request) = next else { return Ok(SyncEnd::Killed) };
             let Some(request) = request else { return Ok(SyncEnd::Synced) };
@@ -83,10 +86,12 @@ impl<S: Server> World<'_, S> {
             let Some(late) = self.ask_with(phone, request, fault) else { return Ok(SyncEnd::Unanswered) };
             match fault {
                 Some(RequestFault::Delay) => {
+                    self.disconnect(phone);
                     phone.late.push(late);
                     return Ok(SyncEnd::Unanswered);
                 }
                 Some(RequestFault::Reorder) => {
+                    self.disconnect(phone);
                     // The phone gives up waiting, and begins anew; then the answer comes after all.
                     phone.late.push(Late { after_syncs: 0, ..late });
                     cycle = Cycle::new(space.clone(), options);
@@ -95,6 +100,7 @@ impl<S: Server> World<'_, S> {
                 _ => {}
             }
             let Some(progress) = self.take_in(phone, &mut cycle, &late)? else { return Ok(SyncEnd::Killed) };
+            self.heard_hello(phone, &late);
             let again = fault == Some(RequestFault::Duplicate);
             if again && self.take_late(phone, &late)?.is_none() || self.deliver_late(phone)?.is_none() {
                 return Ok(SyncEnd::Killed);

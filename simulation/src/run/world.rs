@@ -12,6 +12,7 @@ use tidelog_events::id::{DeviceId, Epoch, EventId, Position, Sequence, SpaceId, 
 use super::Scene;
 use super::counts::Counts;
 use super::journal::Journal;
+use super::live::LiveEnd;
 use super::phone::Phone;
 use crate::check::{Logged, Showing, check_shown};
 use crate::fault::Fault;
@@ -30,7 +31,7 @@ pub(super) struct Pushed {
 }
 
 /// The world of one user.
-pub(super) struct World<'a, S> {
+pub(super) struct World<'a, S: Server> {
     pub(super) plan: &'a UserPlan,
     pub(super) server: &'a S,
     pub(super) scene: &'a Scene<'a>,
@@ -42,6 +43,8 @@ pub(super) struct World<'a, S> {
     pub(super) rng: fastrand::Rng,
     /// `None`: a clone that is not there yet; or a phone that somebody has in hand.
     pub(super) phones: Vec<Option<Phone>>,
+    /// The live connections of the phones.
+    pub(super) live: Vec<Option<LiveEnd<S::Live>>>,
     /// The true time.
     pub(super) now_ms: i64,
     pub(super) folder: PathBuf,
@@ -78,6 +81,7 @@ impl<'a, S: Server> World<'a, S> {
             journal: Journal::default(),
             rng: fastrand::Rng::with_seed(plan.seed),
             phones: Vec::new(),
+            live: plan.phones.iter().map(|_| None).collect(),
             now_ms: start_ms,
             folder,
             start_ms,
@@ -117,6 +121,7 @@ impl<'a, S: Server> World<'a, S> {
     /// the event whose recording was broken off, if that came through.
     pub(super) fn open(&mut self, phone: &mut Phone, recording: Option<&PlannedEvent>) -> Result<(), Stop> {
         let random = self.rng.fork();
+        self.disconnect(phone);
         if let Err(error) = phone.open(&self.user, self.scene.schemas, random) {
             return Err(Finding::new(Wrong::Store, format!("a store cannot be opened: {error}")).into());
         }
@@ -181,7 +186,10 @@ impl<'a, S: Server> World<'a, S> {
             pushed.lives.insert((phone.number, phone.lives));
         }
         self.now_ms += self.rng.i64(5..200);
-        let answer = self.server.send(&self.user, request, self.now_ms, cut);
+        let answer = match request {
+            Request::Pull(pull) if self.scene.live => self.connect(phone, pull, cut),
+            _ => self.server.send(&self.user, request, self.now_ms, cut),
+        };
         self.now_ms += self.rng.i64(5..200);
         if let Ok(Answer::Pulled(lines)) = &answer {
             self.hear(lines);

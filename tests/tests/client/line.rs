@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use tidelog_client::transport::{Answer, Refused, Request, Unreachable};
+use tidelog_client::transport::{Answer, LiveStream, NotLive, PullRequest, Refused, Request, Unreachable};
 use tidelog_client::{HttpTransport, Transport};
 use tidelog_events::code::Refusal;
 
@@ -30,6 +30,9 @@ pub struct Line {
     meddler: Arc<Mutex<Meddler>>,
     sent: Arc<AtomicU64>,
     under_way: Arc<AtomicI64>,
+    /// The way of live connections, where there are any, and how many were begun.
+    live: Option<HttpTransport>,
+    connects: Arc<AtomicU64>,
 }
 
 impl Line {
@@ -39,6 +42,8 @@ impl Line {
             meddler: Arc::new(Mutex::new(Box::new(|_| Meddling::Pass))),
             sent: Arc::default(),
             under_way: Arc::default(),
+            live: None,
+            connects: Arc::default(),
         }
     }
 
@@ -46,6 +51,17 @@ impl Line {
     pub fn patient_for(mut self, timeout: Duration) -> Self {
         self.http = self.http.request_timeout(timeout);
         self
+    }
+
+    /// With live connections, by an address of their own.
+    pub fn live_by(mut self, address: impl std::fmt::Display) -> Self {
+        self.live = Some(HttpTransport::new(&format!("http://{address}")).unwrap());
+        self
+    }
+
+    /// Attempts to make a live connection, so far.
+    pub fn connects(&self) -> u64 {
+        self.connects.load(Ordering::Relaxed)
     }
 
     pub fn meddle(&self, meddler: impl FnMut(&Request) -> Meddling + Send + 'static) {
@@ -101,6 +117,14 @@ impl Transport for Line {
                 Err(Unreachable("lost".to_owned()))
             }
             Meddling::Hang => std::future::pending().await,
+        }
+    }
+
+    async fn live(&self, request: &PullRequest, token: &str) -> Result<impl LiveStream, NotLive> {
+        self.connects.fetch_add(1, Ordering::Relaxed);
+        match &self.live {
+            Some(http) => http.connect(request, token).await,
+            None => Err(NotLive::Unavailable("this line carries none".to_owned())),
         }
     }
 }

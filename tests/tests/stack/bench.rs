@@ -161,3 +161,21 @@ async fn a_bench_without_a_stack_says_how_to_start_one() {
     assert!(!output.status.success());
     assert!(String::from_utf8_lossy(&output.stderr).contains("make up"), "{output:?}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn more_than_the_stack_takes_is_offered_and_what_it_acknowledges_is_in_the_log() {
+    let stack = Stack::start(&[]).await;
+    let small = ["overload", "--devices", "4", "--batch", "10", "--seconds", "2", "--json"];
+    let told = report(&stack, &[&small[..], &["--rate", "400"]].concat()).await;
+    assert_eq!((&told["capacityMeasured"], &told["capacityEventsPerSecond"]), (&false.into(), &400.0.into()));
+    for (phase, factor) in [1, 2, 5].into_iter().enumerate() {
+        let phase = &told["phases"][phase];
+        assert_eq!(phase["factor"], factor);
+        assert_eq!(phase["offeredEventsPerSecond"], 400.0 * f64::from(factor));
+        assert_measured(phase, &["/goodputEventsPerSecond", "/goodputRatio", "/commitMs/p50"]);
+    }
+    assert_measured(&told, &["/gatewayPeakMemoryBytes", "/verifiedEvents"]);
+    assert!(told["phases"][2]["refusals"].is_number(), "{told}");
+    let measured = report(&stack, &small).await;
+    assert_measured(&measured, &["/capacityEventsPerSecond", "/phases/0/goodputEventsPerSecond"]);
+}

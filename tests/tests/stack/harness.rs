@@ -8,7 +8,8 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tidelog_tests::eventually;
 
-const WORKSPACE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
+/// The repository.
+pub const WORKSPACE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
 
 /// What a dead service held comes again within the test, so that a second handling would show; nobody waits long for
 /// the dead.
@@ -194,15 +195,24 @@ fn tidelog(folder: &Path) -> Command {
     program("tidelog", folder)
 }
 
+/// Where the servers and tools lie that tests run.
+pub fn toolbox() -> PathBuf {
+    Path::new(WORKSPACE).join(std::env::var_os("TIDELOG_TOOLBOX").unwrap_or(".toolbox".into()))
+}
+
 /// A program that lies beside the tests; `make test` builds it first.
-fn program(name: &str, folder: &Path) -> Command {
+pub fn built(name: &str) -> PathBuf {
     let tests = std::env::current_exe().unwrap();
     let program = tests.ancestors().nth(2).unwrap().join(name);
     assert!(program.exists(), "{} is missing: run `cargo build --workspace` first", program.display());
-    let mut command = Command::new(program);
+    program
+}
+
+fn program(name: &str, folder: &Path) -> Command {
+    let mut command = Command::new(built(name));
     command
         .current_dir(folder)
-        .env("TIDELOG_TOOLBOX", Path::new(WORKSPACE).join(".toolbox"))
+        .env("TIDELOG_TOOLBOX", toolbox())
         .env("TIDELOG__SCHEMA__FILE", Path::new(WORKSPACE).join("config/fitness.yaml"));
     command
 }

@@ -71,3 +71,15 @@ async fn simulated_phones_converge_while_servers_are_killed() {
     let kills: Value = serde_json::from_str(kills.unwrap_or("null")).unwrap();
     assert!(!kills.as_object().unwrap().is_empty(), "{beside}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn simulated_phones_converge_over_live_connections_while_gateways_are_killed_and_logs_pruned() {
+    let environment: Vec<_> = SOON.into_iter().chain(PRUNES_ALWAYS).collect();
+    let stack = Stack::start_in(tempfile::tempdir().unwrap(), &[], &environment).await;
+    let (seeds, beside) =
+        simulate(&stack, &["--live", "--users", "12", "--events", "1200", "--kill", "3"]).await;
+    let seed = &seeds[0];
+    assert_eq!([&seed["lost"], &seed["twice"], &seed["divergent"]], [&json!(0); 3], "{beside}");
+    let followed = seed["counts"]["followed"].as_u64().unwrap();
+    assert!(followed > 100, "{followed} messages came on open connections");
+}

@@ -113,10 +113,11 @@ impl SyncingPhone {
         let last = loop {
             match self.phone.push(batch).await? {
                 Answered::Committed { last } => break last,
-                Answered::AtLimit(_) => {
+                Answered::AtLimit { .. } => {
                     self.reader.reads.at_limit += 1;
                     sleep(AT_LIMIT_PAUSE).await;
                 }
+                Answered::AlreadyCommitted => bail!("a batch was not appended that was pushed only once"),
                 Answered::Accepted => {
                     bail!(
                         "a push was not committed in time, so that nobody knows its positions: try longer days"

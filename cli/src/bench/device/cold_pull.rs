@@ -46,6 +46,7 @@ pub(super) fn measure(path: &Path, stop: &CancellationToken) -> Result<ColdPull>
             limit: PULL as u64,
             device: device.clone(),
             types: None,
+            report: None,
         };
         let answer = log.answer(after, batches, DeviceState::default(), UtcTime(now.wall_ms));
         pulls.push((Request::Pull(request), Answer::Pulled(answer)));

@@ -145,6 +145,7 @@ fn echo(store: &mut EventStore, after: u64, through: u64) -> Result<()> {
         limit: PULL as u64,
         device: last.device_id.clone(),
         types: None,
+        report: None,
     });
     store.take(&request, &Answer::Pulled(answer), &now, &now)?;
     Ok(())

@@ -1,6 +1,7 @@
 //! Taking in a pull: the hello, then a snapshot, then segments. The cursor and what it stands for are stored in one
 //! transaction, and the confirmed state is folded from the log's bytes alone.
 
+mod follow;
 mod segment;
 mod snapshot;
 
@@ -10,7 +11,7 @@ use rusqlite::{Connection, params};
 use tidelog_events::fold::{Entity, EntityKey};
 use tidelog_events::frame::{PullItem, PullReader};
 use tidelog_events::id::{Position, UserId};
-use tidelog_events::protocol::Hello;
+use tidelog_events::protocol::{Hello, UtcTime};
 use tidelog_events::schema::Schema;
 use tidelog_events::stamp::Stamp;
 
@@ -26,6 +27,7 @@ use crate::defect::{Defect, is_planted};
 use crate::moment::Moment;
 use crate::sync::{Believable, ServerTime};
 use crate::transport::PullRequest;
+pub use follow::{Followed, Following};
 
 impl EventStore {
     pub(super) fn take_pulled(
@@ -43,29 +45,18 @@ impl EventStore {
         }
         let transaction = begin(&mut self.connection)?;
         let space = spaces::load(&transaction, &request.space)?;
-        let mut pull = Pull {
-            queues: queues::of_space(&transaction, space.row)?,
-            connection: &transaction,
-            schema: &self.schema,
-            user: &self.user,
-            has_overlay: settle::has_overlay(&transaction, space.row)?,
-            believable: Believable::at(hello.server_time),
-            hello: &hello,
-            space,
-            touched: Touched::new(),
-            folded: BTreeMap::new(),
-            replaced: false,
-        };
-        let notices = if late { Vec::new() } else { pull.hear(request)? };
-        let whole = pull.contents(request, reader)?;
+        let mut pull = Pull::of(&transaction, &self.schema, &self.user, space, hello.server_time)?;
+        let notices = if late { Vec::new() } else { pull.hear(request, &hello)? };
+        let whole = pull.contents(request, &hello, reader)?;
         let server = ServerTime::told(hello.server_time.0, sent, now).filter(|_| !late);
-        if let Some(server) = server {
-            pull.restamp(request, &server)?;
+        if let Some(server) = &server {
+            pull.restamp(request, server)?;
         }
         pull.fold()?;
         let (space, changed) = pull.finish()?;
         spaces::save(&transaction, &space)?;
         transaction.commit()?;
+        self.clock_offset_ms = server.map(|server| server.ahead_ms()).or(self.clock_offset_ms);
         self.changed.extend(changed);
         self.changed.extend(notices.into_iter().map(Changed::Notice));
         Ok(if whole { Taken::Pulled { server_time: hello.server_time } } else { Taken::Torn })
@@ -90,7 +81,8 @@ struct Pull<'a> {
     connection: &'a Connection,
     schema: &'a Schema,
     user: &'a UserId,
-    hello: &'a Hello,
+    /// The server's time when it sent this.
+    server_time: UtcTime,
     /// Whether anything was in the overlay when this began.
     has_overlay: bool,
     believable: Believable,
@@ -104,10 +96,31 @@ struct Pull<'a> {
     replaced: bool,
 }
 
-impl Pull<'_> {
+impl<'a> Pull<'a> {
+    fn of(
+        connection: &'a Connection,
+        schema: &'a Schema,
+        user: &'a UserId,
+        space: Space,
+        server_time: UtcTime,
+    ) -> Result<Self, StoreError> {
+        Ok(Self {
+            queues: queues::of_space(connection, space.row)?,
+            has_overlay: settle::has_overlay(connection, space.row)?,
+            connection,
+            schema,
+            user,
+            server_time,
+            believable: Believable::at(server_time),
+            space,
+            touched: Touched::new(),
+            folded: BTreeMap::new(),
+            replaced: false,
+        })
+    }
+
     /// The hello: which log this is, and what it has of the device that asked.
-    fn hear(&mut self, request: &PullRequest) -> Result<Vec<Notice>, StoreError> {
-        let hello = self.hello;
+    fn hear(&mut self, request: &PullRequest, hello: &Hello) -> Result<Vec<Notice>, StoreError> {
         if self.space.epoch != hello.epoch {
             // The first epoch that a device hears of makes nothing old; any other does.
             self.space.refetch |= self.space.epoch.is_some();
@@ -125,17 +138,31 @@ impl Pull<'_> {
     }
 
     /// Everything behind the hello, as far as it continues what is stored. Tells whether all of it was whole.
-    fn contents(&mut self, request: &PullRequest, mut reader: PullReader<'_>) -> Result<bool, StoreError> {
-        let begins = self.hello.cursor;
+    fn contents(
+        &mut self,
+        request: &PullRequest,
+        hello: &Hello,
+        reader: PullReader<'_>,
+    ) -> Result<bool, StoreError> {
+        let begins = hello.cursor;
         let same_filter = request.types == self.space.filter.types;
         let continues =
             if self.space.refetch { begins == Position::ZERO } else { begins <= self.space.cursor };
-        if self.space.epoch != self.hello.epoch || !same_filter || !continues {
+        if self.space.epoch != hello.epoch || !same_filter || !continues {
             return Ok(true);
         }
+        let whole = self.parts(reader)?;
+        if whole && hello.head == Position::ZERO {
+            self.reset_if_stale()?;
+        }
+        Ok(whole)
+    }
+
+    /// Snapshot and segments, one by one. Tells whether all of it was whole.
+    fn parts(&mut self, mut reader: PullReader<'_>) -> Result<bool, StoreError> {
         loop {
             match reader.next_item() {
-                Ok(None) => break,
+                Ok(None) => return Ok(true),
                 Ok(Some(PullItem::Hello(_))) | Err(_) => return Ok(false),
                 Ok(Some(PullItem::Snapshot(header, lines))) => {
                     let Some(entities) = self.undamaged(&header, &lines) else { return Ok(false) };
@@ -151,10 +178,6 @@ impl Pull<'_> {
                 }
             }
         }
-        if self.hello.head == Position::ZERO {
-            self.reset_if_stale()?;
-        }
-        Ok(true)
     }
 
     /// What is fetched anew replaces the old state when its first part is there, not before.
@@ -205,7 +228,7 @@ impl Pull<'_> {
             .sum::<rusqlite::Result<u64>>()?;
         let complete = self.space.cursor >= self.space.head && !self.space.refetch;
         if complete && pending == 0 {
-            self.space.last_synced_at = Some(self.hello.server_time);
+            self.space.last_synced_at = Some(self.server_time);
         }
         let space = self.space.id.clone();
         if self.replaced {

@@ -70,7 +70,7 @@ impl Pull<'_> {
         let identity = (sequence, event.event_id);
         let local = defective_copy(self.connection, queue, sequence, event.timestamp)?;
         let line = local.as_deref().unwrap_or(line);
-        let (logged, at) = (Logged { position, line, stamp: event.timestamp }, self.hello.server_time);
+        let (logged, at) = (Logged { position, line, stamp: event.timestamp }, self.server_time);
         settle::echo(self.connection, queue, identity, logged, at, &mut self.touched)?;
         Ok(local)
     }

@@ -164,6 +164,77 @@ fn what_was_interrupted_goes_on_as_soon_as_it_may() {
 }
 
 #[test]
+fn while_the_log_comes_live_it_is_due_every_5_minutes_and_for_what_is_recorded() {
+    let mut scheduler = synced();
+    scheduler.went_live(1000);
+    assert_eq!(scheduler.due_ms(), Some(301_000));
+    scheduler.recorded(2000);
+    assert_eq!(scheduler.due_ms(), Some(2250));
+    scheduler.started(2250);
+    scheduler.succeeded(2300);
+    assert_eq!(scheduler.due_ms(), Some(302_300));
+    // What fails is tried again as ever.
+    scheduler.started(302_300);
+    scheduler.failed(302_400, None);
+    let due = scheduler.due_ms().unwrap();
+    assert!(due < 302_400 + 60_000, "{due}");
+    scheduler.went_live(302_500);
+    assert_eq!(scheduler.due_ms(), Some(due), "an open connection does not make up for that");
+}
+
+#[test]
+fn when_the_log_comes_live_no_more_all_ask_again_within_3_seconds_but_not_at_once() {
+    let (mut early, mut late) = (0, 0);
+    for seed in 0..1000 {
+        let mut scheduler = Scheduler::new(0, fastrand::Rng::with_seed(seed));
+        scheduler.started(0);
+        scheduler.succeeded(0);
+        scheduler.went_live(0);
+        scheduler.lost_live(100_000);
+        let due = scheduler.due_ms().unwrap();
+        assert!((100_000..103_000).contains(&due), "{due}");
+        early += u32::from(due < 100_300);
+        late += u32::from(due >= 102_700);
+        scheduler.started(due);
+        scheduler.succeeded(due);
+        assert_eq!(scheduler.due_ms(), Some(due + 30_000), "it polls again");
+        scheduler.lost_live(due);
+        assert_eq!(scheduler.due_ms(), Some(due + 30_000), "it was lost before");
+    }
+    assert!((60..140).contains(&early) && (60..140).contains(&late), "{early} {late}");
+}
+
+#[test]
+fn what_lasts_is_tried_rarely_whatever_is_recorded() {
+    for seed in 0..200 {
+        let mut scheduler = Scheduler::new(0, fastrand::Rng::with_seed(seed));
+        scheduler.started(0);
+        scheduler.went_live(0);
+        scheduler.refused(0);
+        scheduler.recorded(10);
+        scheduler.lost_live(20);
+        scheduler.wanted(30);
+        let due = scheduler.due_ms().unwrap();
+        assert!((150_000..300_000).contains(&due), "{due}");
+        scheduler.started(due);
+        scheduler.succeeded(due);
+        scheduler.recorded(due);
+        assert_eq!(scheduler.due_ms(), Some(due + DEBOUNCE_MS), "somebody has done something about it");
+    }
+}
+
+#[test]
+fn what_is_amiss_is_looked_at_at_once_unless_it_fails_anyway() {
+    let mut scheduler = synced();
+    scheduler.wanted(100);
+    assert_eq!(scheduler.due_ms(), Some(100));
+    let mut failing = failed(None);
+    let due = failing.due_ms();
+    failing.wanted(0);
+    assert_eq!(failing.due_ms(), due);
+}
+
+#[test]
 fn whatever_happens_it_is_due_within_the_interval_and_never_before_retry_after() {
     for seed in 0..500 {
         let mut random = fastrand::Rng::with_seed(seed);
@@ -171,7 +242,7 @@ fn whatever_happens_it_is_due_within_the_interval_and_never_before_retry_after()
         let (mut now, mut not_before) = (0, 0);
         for _ in 0..200 {
             now += random.i64(0..40_000);
-            match random.u8(0..9) {
+            match random.u8(0..13) {
                 0 | 1 => scheduler.recorded(now),
                 2 => scheduler.started(now),
                 3 => scheduler.succeeded(now),
@@ -183,6 +254,10 @@ fn whatever_happens_it_is_due_within_the_interval_and_never_before_retry_after()
                 }
                 6 => scheduler.interrupted(now),
                 7 => scheduler.set_online(random.bool(), now),
+                8 => scheduler.went_live(now),
+                9 => scheduler.lost_live(now),
+                10 => scheduler.wanted(now),
+                11 => scheduler.refused(now),
                 _ => scheduler.set_paused(random.bool()),
             }
             let due = scheduler.due_ms();

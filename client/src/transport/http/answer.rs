@@ -122,7 +122,7 @@ fn decode(frames: &[u8]) -> Result<Vec<u8>, Unreachable> {
     })
 }
 
-fn damaged(why: impl std::fmt::Display) -> Unreachable {
+pub(super) fn damaged(why: impl std::fmt::Display) -> Unreachable {
     Unreachable(format!("the answer is damaged: {why}"))
 }
 

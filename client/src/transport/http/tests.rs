@@ -13,6 +13,7 @@ use tokio::task::JoinHandle;
 use super::*;
 use crate::transport::Refused;
 
+mod live;
 mod patience;
 
 /// Answers one request with these bytes, then closes. Gives the request's bytes.
@@ -60,6 +61,7 @@ fn pull() -> Request {
         limit: 1000,
         device: DeviceId::new("phone&1").unwrap(),
         types: Some(["workout".to_owned(), "set".to_owned()].into()),
+        report: None,
     })
 }
 
@@ -100,7 +102,7 @@ async fn a_pull_asks_for_frames_and_gets_their_lines() {
     let request = String::from_utf8(request).unwrap().to_ascii_lowercase();
     let (line, head) = request.split_once("\r\n").unwrap();
     let path = "/sync/v1/spaces/%c3%a9quipe%209%2fbl%c3%a5/log";
-    let query = "after=7&limit=1000&deviceid=phone%261&types=set%2cworkout";
+    let query = "after=7&deviceid=phone%261&types=set%2cworkout&limit=1000";
     assert_eq!(line, format!("get {path}?{query} http/1.1"));
     for header in ["accept: application/x-ndjson", "accept-encoding: zstd", "authorization: bearer a.b.c"] {
         assert!(head.lines().any(|line| line == header), "{header} is not in {head}");

@@ -21,7 +21,7 @@ fn read(after: u64) -> LogRead {
 
 fn answer_to(read: &LogRead, request: &PullRequest) -> Answer {
     let mut codec = Codec { encoder: Encoder::new().unwrap(), decoder: Decoder::new().unwrap() };
-    answer(read, read.hello(None, 3, UtcTime(1)), request, &schema(), 1 << 20, &mut codec).unwrap()
+    answer(read, Some(read.hello(None, 3, UtcTime(1))), request, &schema(), 1 << 20, &mut codec).unwrap()
 }
 
 /// The positions that a reader at `after` gets from lines, and where it then stands.
@@ -126,13 +126,15 @@ fn damage_gives_no_answer_in_any_form() {
     let mut codec = Codec { encoder: Encoder::new().unwrap(), decoder: Decoder::new().unwrap() };
     for format in [Format::Frames, Format::Lines, Format::Json] {
         let request = request(0, 1000, &[], format);
-        let answer = answer(&read, read.hello(None, 3, UtcTime(1)), &request, &schema(), 1 << 20, &mut codec);
+        let answer =
+            answer(&read, Some(read.hello(None, 3, UtcTime(1))), &request, &schema(), 1 << 20, &mut codec);
         assert!(matches!(answer, Err(AnswerError::Damaged(_))), "{format:?}");
     }
     let mut read = LogRead { head: Position(4), ..LogRead::default() };
     let (header, _) = single(1, 1);
     read.segments = vec![stored((header, b"{\"batch\":{}}\n{\"torn\":\n".to_vec()))];
     let request = request(0, 1000, &[], Format::Json);
-    let answer = answer(&read, read.hello(None, 3, UtcTime(1)), &request, &schema(), 1 << 20, &mut codec);
+    let answer =
+        answer(&read, Some(read.hello(None, 3, UtcTime(1))), &request, &schema(), 1 << 20, &mut codec);
     assert!(matches!(answer, Err(AnswerError::Json(_))));
 }

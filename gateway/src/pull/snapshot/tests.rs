@@ -31,7 +31,7 @@ fn codec() -> Codec {
 }
 
 fn answer_to(read: &LogRead, request: &PullRequest, pull_bytes: u64) -> Result<Answer, AnswerError> {
-    answer(read, read.hello(None, 3, UtcTime(1)), request, &schema(), pull_bytes, &mut codec())
+    answer(read, Some(read.hello(None, 3, UtcTime(1))), request, &schema(), pull_bytes, &mut codec())
 }
 
 /// What a reader at 0 gets: what the header counts, the entity lines, the positions, and where it then stands.

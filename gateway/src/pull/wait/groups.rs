@@ -127,12 +127,6 @@ impl<G: Clone> Groups<G> {
         wanted
     }
 
-    /// The groups for which it is news that the space's log reaches `head`.
-    pub(super) fn behind(&self, space: &SpaceId, head: Position) -> Vec<G> {
-        let groups = self.spaces.get(space).into_iter().flat_map(|groups| groups.range(..head));
-        groups.map(|(_, group)| group.shared.clone()).collect()
-    }
-
     fn number(&mut self) -> u64 {
         self.next_number += 1;
         self.next_number
@@ -205,7 +199,7 @@ mod tests {
         assert_eq!(groups.end(&old.group), None);
         let (_, successor) = join(&mut groups, "ann", 7);
         assert_eq!(groups.leave(&old), None);
-        assert_eq!(groups.behind(&space("ann"), Position(8)), [successor]);
+        assert_eq!(join(&mut groups, "ann", 7).1, successor, "it is still there");
     }
 
     #[test]
@@ -217,18 +211,5 @@ mod tests {
         assert_eq!(looking(&mut groups), None);
         groups.caught_up(&place.group);
         assert_eq!(looking(&mut groups).map(|(_, group)| group), Some(group));
-    }
-
-    #[test]
-    fn a_hint_reaches_the_groups_that_are_behind_it_and_no_others() {
-        let mut groups = Groups::default();
-        let (_, at_3) = join(&mut groups, "ann", 3);
-        let (_, at_7) = join(&mut groups, "ann", 7);
-        join(&mut groups, "bob", 3);
-        let behind = |head| groups.behind(&space("ann"), Position(head));
-        assert_eq!(behind(3), Vec::<u64>::new());
-        assert_eq!(behind(4), [at_3]);
-        assert_eq!(behind(8), [at_3, at_7]);
-        assert_eq!(groups.behind(&space("eve"), Position(8)), Vec::<u64>::new());
     }
 }

@@ -3,22 +3,19 @@
 //! waiting. A hint that gets lost costs at most the wait: at the end of it every pull reads for itself.
 
 mod groups;
-mod listener;
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use sqlx::PgPool;
-use tidelog_runtime::broker::Broker;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::read::{LogQuery, LogRead, Wanted, read_log};
+use crate::news::{News, Newsroom, Subscription};
 use crate::problem::Problem;
 use groups::{GroupId, Groups, Member, PlaceId};
-use listener::Listener;
 
 type Outcome = Result<Arc<LogRead>, Problem>;
 
@@ -29,22 +26,20 @@ pub struct Waiting {
 }
 
 struct Shared {
-    broker: Broker,
+    newsroom: Newsroom,
     pool: PgPool,
     room: Arc<Semaphore>,
     shutdown: CancellationToken,
     groups: Mutex<Groups<Arc<Group>>>,
-    /// By slot. A listener lives as long as a group that uses it.
-    listeners: Mutex<HashMap<u16, Weak<Listener>>>,
 }
 
 /// A group, as its members and its task know it.
 struct Group {
-    listener: Arc<Listener>,
+    news: Subscription,
     /// Stored bytes that its read may bring.
     bytes: u64,
     /// There may be news.
-    hinted: Notify,
+    hinted: Arc<Notify>,
     /// Set once, when there is news.
     outcome: watch::Sender<Option<Outcome>>,
     /// All members have left.
@@ -53,15 +48,19 @@ struct Group {
 
 impl Waiting {
     /// Room for `waiting_pulls` at once; further ones are answered at once, and so are all at `shutdown`.
-    pub fn new(broker: Broker, pool: PgPool, waiting_pulls: usize, shutdown: CancellationToken) -> Self {
+    pub(crate) fn new(
+        newsroom: Newsroom,
+        pool: PgPool,
+        waiting_pulls: usize,
+        shutdown: CancellationToken,
+    ) -> Self {
         Self {
             shared: Arc::new(Shared {
-                broker,
+                newsroom,
                 pool,
                 room: Arc::new(Semaphore::new(waiting_pulls.min(Semaphore::MAX_PERMITS))),
                 shutdown,
                 groups: Mutex::default(),
-                listeners: Mutex::default(),
             }),
         }
     }
@@ -115,10 +114,11 @@ impl Waiting {
     fn join(&self, wanted: &Wanted) -> Option<Place> {
         let room = self.shared.room.clone().try_acquire_owned().ok()?;
         let (id, group) = self.groups().join(&wanted.space, wanted.after, member(wanted), |id| {
+            let hinted = Arc::new(Notify::new());
             let group = Arc::new(Group {
-                listener: self.listener(wanted.space.slot()),
+                news: self.listen(wanted, hinted.clone()),
                 bytes: wanted.bytes,
-                hinted: Notify::new(),
+                hinted,
                 outcome: watch::Sender::new(None),
                 abandoned: CancellationToken::new(),
             });
@@ -133,21 +133,18 @@ impl Waiting {
         Place { waiting: self.clone(), id, group, _room: room }
     }
 
-    fn listener(&self, slot: u16) -> Arc<Listener> {
-        let mut listeners = self.shared.listeners.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(listener) = listeners.get(&slot).and_then(Weak::upgrade) {
-            return listener;
-        }
-        let shared = Arc::downgrade(&self.shared);
-        let listener = Arc::new(Listener::start(self.shared.broker.clone(), slot, move |space, head| {
-            let Some(shared) = shared.upgrade() else { return };
-            let behind = shared.groups.lock().unwrap_or_else(PoisonError::into_inner).behind(space, head);
-            for group in behind {
-                group.hinted.notify_one();
+    /// Notes when the log is told to go on behind the cursor.
+    fn listen(&self, wanted: &Wanted, hinted: Arc<Notify>) -> Subscription {
+        let after = wanted.after;
+        self.shared.newsroom.subscribe(&wanted.space, move |news| {
+            let reaches = match news {
+                News::Segment { last, .. } | News::Head(last) => *last,
+                News::Presence(_) => return,
+            };
+            if reaches > after {
+                hinted.notify_one();
             }
-        }));
-        listeners.insert(slot, Arc::downgrade(&listener));
-        listener
+        })
     }
 
     /// A group's task: finds its news and hands it out, unless all members leave before.
@@ -159,7 +156,7 @@ impl Waiting {
     }
 
     async fn news(&self, id: &GroupId, group: &Group) -> Outcome {
-        let mut live = std::pin::pin!(group.listener.live());
+        let mut live = std::pin::pin!(group.news.live());
         let mut is_live = false;
         loop {
             // What was committed before the listener is live is found by the read that follows; what is committed

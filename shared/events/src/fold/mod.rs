@@ -11,6 +11,7 @@ mod clock;
 mod delta;
 mod double;
 mod entity;
+pub mod explain;
 mod field;
 mod form;
 mod hash;

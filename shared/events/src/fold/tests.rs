@@ -1,5 +1,7 @@
 //! The fold is a join (invariant 4): properties over any events, few enough values that they collide all the time.
 
+mod explain;
+
 use std::sync::Arc;
 
 use proptest::prelude::*;

@@ -67,6 +67,11 @@ impl<'a> PullReader<'a> {
         Self { rest: lines, cursor, expected: Expected::Hello }
     }
 
+    /// A reader of what goes on behind an answer that was read through `cursor`, as on a live connection: segments alone.
+    pub fn going_on(lines: &'a str, cursor: Position) -> Self {
+        Self { rest: lines, cursor, expected: Expected::Segment }
+    }
+
     /// The last position that was read, by itself or in a snapshot.
     pub fn cursor(&self) -> Position {
         self.cursor

@@ -5,6 +5,7 @@ mod connection;
 mod error;
 mod publish;
 mod settings;
+mod standing;
 mod streams;
 mod subjects;
 
@@ -21,6 +22,7 @@ use tokio::time::{Instant, timeout};
 use connection::Link;
 pub use error::{BrokerError, PublishError};
 pub use settings::BrokerConfig;
+pub use standing::{ConsumerStanding, StreamStanding};
 pub use streams::{INGEST_CONSUMER, PROJECTOR_CONSUMER, PushFill};
 pub use subjects::Subjects;
 

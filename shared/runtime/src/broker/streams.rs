@@ -165,7 +165,7 @@ impl Broker {
 }
 
 /// Bounds a request as a whole: the wait for its answer is bounded by the client, the wait to send it is not.
-async fn bounded<T, E: Into<BrokerError>>(
+pub(super) async fn bounded<T, E: Into<BrokerError>>(
     request: impl IntoFuture<IntoFuture = impl Future<Output = Result<T, E>>>,
 ) -> Result<T, BrokerError> {
     match timeout(REQUEST_TIMEOUT, request.into_future()).await {

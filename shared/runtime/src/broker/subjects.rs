@@ -38,6 +38,21 @@ impl Subjects {
         format!("{}.head.{slot}", self.prefix)
     }
 
+    /// All of these.
+    pub fn head_all(&self) -> String {
+        format!("{}.head.*", self.prefix)
+    }
+
+    /// A hint, not stored: who is present in a space in this slot.
+    pub fn presence(&self, slot: u16) -> String {
+        format!("{}.presence.{slot}", self.prefix)
+    }
+
+    /// All of these.
+    pub fn presence_all(&self) -> String {
+        format!("{}.presence.*", self.prefix)
+    }
+
     /// A hint, not stored: a batch was committed; for the gateway `instance` that published it.
     pub fn receipts(&self, instance: &str) -> String {
         format!("{}.receipts.{instance}", self.prefix)
@@ -48,9 +63,14 @@ impl Subjects {
         format!("{}.trim", self.prefix)
     }
 
-    /// A hint, not stored: facts about readers.
-    pub fn readers(&self) -> String {
-        format!("{}.readers", self.prefix)
+    /// A hint, not stored: facts about devices.
+    pub fn devices(&self) -> String {
+        format!("{}.devices", self.prefix)
+    }
+
+    /// A hint, not stored: a device was named, revoked or restored.
+    pub fn profiles(&self) -> String {
+        format!("{}.profiles", self.prefix)
     }
 }
 
@@ -67,9 +87,13 @@ mod tests {
             (subjects.log(1023), "tidelog.log.1023"),
             (subjects.log_all(), "tidelog.log.*"),
             (subjects.head(7), "tidelog.head.7"),
+            (subjects.head_all(), "tidelog.head.*"),
+            (subjects.presence(7), "tidelog.presence.7"),
+            (subjects.presence_all(), "tidelog.presence.*"),
             (subjects.receipts("g-1"), "tidelog.receipts.g-1"),
             (subjects.trim(), "tidelog.trim"),
-            (subjects.readers(), "tidelog.readers"),
+            (subjects.devices(), "tidelog.devices"),
+            (subjects.profiles(), "tidelog.profiles"),
         ];
         for (subject, expected) in cases {
             assert_eq!(subject, expected);

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use serde::de::DeserializeOwned;
 
 use layer::Layer;
-pub use sections::{LimitsConfig, SchemaConfig, Secret, at_most, percent, positive};
+pub use sections::{LimitsConfig, RetentionConfig, SchemaConfig, Secret, at_most, percent, positive};
 
 /// The default configuration, which is also its documentation.
 pub const DEFAULTS: &str = include_str!("../../../../config/default.toml");

@@ -57,6 +57,23 @@ pub struct LimitsConfig {
     pub max_clock_ahead_ms: u64,
 }
 
+/// `[retention]`: how much of each log stays for readers as events.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RetentionConfig {
+    /// Days that events stay in the log after they were received.
+    pub events_days: u64,
+    /// Events that stay in the log of a space however old they are.
+    pub keep_events: u64,
+    /// A space is pruned when so many events can go at once.
+    #[serde(deserialize_with = "positive")]
+    pub prune_events: u64,
+    /// A device that was heard of within so many days is waited for where it is behind.
+    pub active_days: u64,
+    /// Days beyond `events_days` that it is waited for.
+    pub patience_days: u64,
+}
+
 /// A value that never shows in logs: a URL with a password, a signing key.
 #[derive(Clone, PartialEq, Eq, Deserialize)]
 #[serde(transparent)]

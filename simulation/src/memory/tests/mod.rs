@@ -101,6 +101,7 @@ fn pull(after: u64, limit: u64, types: Option<&[&str]>) -> Request {
         limit,
         device: device("phone"),
         types,
+        report: None,
     })
 }
 

@@ -1,0 +1,5 @@
+//! The devices of a space, as support sees them.
+
+pub(crate) mod list;
+pub(crate) mod revoke;
+mod why;

@@ -38,7 +38,7 @@ pub(crate) async fn assemble(
         config: config.clone(),
         codecs: codecs.clone(),
         broker: broker.clone(),
-        pushes: pushes.clone(),
+        pushes,
         revocations: revocations.clone(),
         clock: clock.clone(),
     };
@@ -75,7 +75,6 @@ pub(crate) async fn assemble(
         config,
         codecs,
         push,
-        pushes,
         live,
         measured,
         revocations,

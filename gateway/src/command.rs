@@ -29,8 +29,8 @@ pub(crate) struct Commands {
 
 impl FromRef<AppState> for Commands {
     fn from_ref(state: &AppState) -> Self {
-        let AppState { broker, pushes, config, .. } = state;
-        Self { broker: broker.clone(), pushes: pushes.clone(), config: config.clone() }
+        let AppState { broker, push, config, .. } = state;
+        Self { broker: broker.clone(), pushes: push.pushes.clone(), config: config.clone() }
     }
 }
 

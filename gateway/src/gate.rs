@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use axum::body::{Body, HttpBody};
+use axum::body::{Body, BodyDataStream, HttpBody};
 use axum::extract::{FromRequestParts, Request, State};
 use axum::http::Method;
 use axum::http::request::Parts;
@@ -92,15 +92,17 @@ pub(crate) fn discard_later(body: Body, limits: &LimitsConfig, config: &GatewayC
         return;
     }
     tokio::spawn(async move {
-        let discarding = timeout(patience, async {
-            let (mut chunks, mut bytes) = (body.into_data_stream(), 0);
-            while let Some(Ok(chunk)) = chunks.next().await {
-                bytes += chunk.len() as u64;
-                if bytes > most {
-                    return;
-                }
-            }
-        });
-        drop(discarding.await);
+        drop(timeout(patience, discard(body.into_data_stream(), most)).await);
     });
+}
+
+/// Reads on without keeping anything, within a bound.
+pub(crate) async fn discard(mut chunks: BodyDataStream, most: u64) {
+    let mut bytes = 0;
+    while let Some(Ok(chunk)) = chunks.next().await {
+        bytes += chunk.len() as u64;
+        if bytes > most {
+            return;
+        }
+    }
 }

@@ -16,7 +16,7 @@ use crate::entities::WaitingReads;
 use crate::gate::Gate;
 use crate::live::Live;
 use crate::pull::{AnswerBudget, Waiting};
-use crate::push::{Push, Pushes};
+use crate::push::Push;
 use crate::revocations::Revocations;
 use crate::schema::CurrentSchema;
 use crate::token::Verifier;
@@ -56,8 +56,6 @@ pub struct AppState {
     pub push: Push,
     /// Live connections.
     pub(crate) live: Arc<Live>,
-    /// Pushes that wait for their receipts.
-    pub pushes: Pushes,
     /// Which devices are revoked.
     pub revocations: Revocations,
     /// Pulls that wait for news.

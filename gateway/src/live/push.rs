@@ -32,10 +32,7 @@ impl Connection {
         };
         let (push, mailbox) = (self.live.push.clone(), mailbox.clone());
         self.live.tasks.spawn(async move {
-            let pushed = match push.received(body) {
-                Ok(received) => push.push(&writer, format, received).await,
-                Err(problem) => Err(problem),
-            };
+            let pushed = push.push_arrived(&writer, format, body).await;
             drop(place);
             mailbox.notice(receipt(number, pushed));
         });

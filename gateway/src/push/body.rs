@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::io::Read;
 
-use axum::body::{Body, BodyDataStream, Bytes};
+use axum::body::{Body, Bytes};
 use axum::http::HeaderMap;
 use axum::http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use bytes::BytesMut;
@@ -17,6 +17,7 @@ use tokio::time::timeout;
 use super::room::{Room, no_bytes};
 use crate::budget::Place;
 use crate::config::GatewayConfig;
+use crate::gate::discard;
 use crate::problem::Problem;
 
 /// log₂ of the greatest zstd window that is decoded (8 MiB).
@@ -109,24 +110,13 @@ async fn collect(body: Body, limits: &LimitsConfig, mut place: Place) -> Result<
         };
         if let Err(refusal) = fits {
             drop((place, content));
+            // A caller that is still sending when the connection closes would see a broken pipe instead of the refusal.
             discard(chunks, limits.body_bytes).await;
             return Err(refusal);
         }
         content.extend_from_slice(&chunk);
     }
     Ok((content.freeze(), place))
-}
-
-/// Reads on without keeping anything, within the same bound: a caller that is still sending when the connection
-/// closes would see a broken pipe instead of the refusal.
-async fn discard(mut chunks: BodyDataStream, most: u64) {
-    let mut bytes = 0;
-    while let Some(Ok(chunk)) = chunks.next().await {
-        bytes += chunk.len() as u64;
-        if bytes > most {
-            return;
-        }
-    }
 }
 
 /// How many bytes the body decodes to at most. Only a frame that is the whole body is believed what it says: more

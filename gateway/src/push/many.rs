@@ -167,10 +167,7 @@ async fn push_in_order(
     let format = Format { media: Media::Json, encoding: Encoding::Identity };
     let mut answers = Vec::with_capacity(batches.len());
     for (index, batch) in batches {
-        let pushed = match push.received(batch) {
-            Ok(received) => push.push(&writer, format, received).await,
-            Err(problem) => Err(problem),
-        };
+        let pushed = push.push_arrived(&writer, format, batch).await;
         answers.push((index, answer(writer.space.clone(), pushed)));
     }
     answers

@@ -135,12 +135,17 @@ impl Push {
         }
     }
 
-    /// A body that has arrived already, if there is room for it.
-    pub(crate) fn received(&self, body: Bytes) -> Result<Received, Problem> {
+    /// Pushes a body that has arrived already, if there is room for it.
+    pub(crate) async fn push_arrived(
+        &self,
+        writer: &SpaceWriter,
+        format: Format,
+        body: Bytes,
+    ) -> Result<PushAnswer, Problem> {
         let entered = self.pushes.room.enter()?;
         let mut place = self.pushes.room.place();
         place.grow_to(body.len()).map_err(room::no_bytes)?;
-        Ok(Received { body, place, entered })
+        self.push(writer, format, Received { body, place, entered }).await
     }
 
     /// Judges a body, publishes it, and waits until it is committed, or for as long as pushes are waited for.

@@ -31,7 +31,7 @@ pub(crate) fn complete(document: &OpenApi, api: Api) -> Value {
         "type": "http",
         "scheme": "bearer",
         "bearerFormat": "JWT",
-        "description": "A JSON Web Token that the app's backend signs. docs/operations.md lists its claims.",
+        "description": "A JSON Web Token that the app's backend signs. docs/operations/access.md lists its claims.",
     });
     document["components"]["examples"] = refusals::examples();
     for id in ["SpaceId", "DeviceId", "UserId", "EntityId"] {

@@ -23,9 +23,9 @@ fn every_key_and_section_of_the_default_configuration_is_explained() {
 
 #[test]
 fn every_section_is_in_the_operators_guide() {
-    let guide = File::at("docs/operations.md").text;
+    let guide = File::at("docs/operations/configuration.md").text;
     let file = File::at("config/default.toml");
     let sections = file.text.lines().filter_map(|line| line.strip_prefix('[')?.strip_suffix(']'));
     let missing = sections.filter(|section| !guide.contains(&format!("| `{section}` |")));
-    assert_none("sections that docs/operations.md does not explain", missing.map(str::to_owned));
+    assert_none("sections that docs/operations/configuration.md does not explain", missing.map(str::to_owned));
 }

@@ -55,11 +55,11 @@ fn names_are_unique_and_tell_service_and_unit() {
 
 #[test]
 fn the_operators_guide_lists_every_metric_with_its_kind_and_meaning() {
-    let guide = File::at("docs/operations.md").text;
+    let guide = File::at("docs/operations/metrics.md").text;
     let rows: Vec<&str> = guide.lines().filter(|line| line.contains("| `tidelog_")).collect();
     for (name, kind, meaning) in described() {
         let row = format!("| `{name}` | {} | {meaning} |", word(kind));
-        assert!(rows.iter().any(|line| line.contains(&row)), "docs/operations.md: {row}");
+        assert!(rows.iter().any(|line| line.contains(&row)), "docs/operations/metrics.md: {row}");
     }
     assert_eq!(rows.len(), described().len(), "and nothing else");
 }

@@ -41,6 +41,7 @@ test: $(DENY) $(FUZZ_API)
 	@echo "3/4 dependencies: licences, duplicates, sources"
 	$(DENY) check bans licenses sources
 	@echo "4/4 tests, against a real nats-server and PostgreSQL"
+	tools/previous-release $(TARGET)
 	cargo build $(TESTED)
 	$(TARGET)/debug/tidelog toolbox
 	cargo test $(TESTED) --no-fail-fast 2>&1 | awk -f tools/sum-tests.awk

@@ -8,7 +8,6 @@ use tidelog_cli::local::{Given, Toolbox};
 use tidelog_cli::{
     bench, compactor, device, history, inspect, migrate, projector, replay, schema, simulate, tail, token, up,
 };
-use tidelog_runtime::config::Sources;
 
 /// Runs, fills and looks into a Tidelog on this machine.
 #[derive(Debug, Parser)]
@@ -23,7 +22,7 @@ enum Command {
     /// Start everything on this machine and keep it running until Ctrl-C
     Up(up::UpOptions),
     /// Bring the tables and streams that the configuration names to this version
-    Migrate,
+    Migrate(migrate::MigrateOptions),
     /// Print a token for the stack that runs here
     Token(token::TokenOptions),
     /// Push recorded traces to the stack that runs here, as their devices would
@@ -71,11 +70,7 @@ async fn main() -> ExitCode {
 async fn run(command: Command) -> Result<()> {
     match command {
         Command::Up(options) => up::run(options).await,
-        Command::Migrate => {
-            migrate::run(&Sources::from_process()).await?;
-            println!("tables and streams are at this version");
-            Ok(())
-        }
+        Command::Migrate(options) => migrate::command(options).await,
         Command::Token(options) => token::run(options),
         Command::Replay(options) => replay::run(options).await,
         Command::Tail(options) => tail::run(options).await,

@@ -14,6 +14,7 @@ use tidelog_runtime::broker::Broker;
 use tidelog_runtime::clock::Clock;
 use tidelog_runtime::config::Config;
 use tidelog_runtime::database;
+use tidelog_store::Tables;
 use tokio_util::sync::CancellationToken;
 
 use crate::answer::Answer;
@@ -73,7 +74,7 @@ impl World {
         replicas: Replicas,
     ) -> Self {
         let pool = connect(&direct);
-        tidelog_store::migrate(&pool).await.expect("migrations");
+        Tables::of_this_release().expand(&pool).await.expect("migrations");
         let broker = connect_broker(&direct, "world").await;
         broker.ensure_streams().await.expect("streams");
         let shutdown = CancellationToken::new();

@@ -7,6 +7,7 @@ mod laws {
     mod dependencies;
     mod documents;
     mod metrics;
+    mod migrations;
     mod purity;
     mod sources;
     mod statements;

@@ -37,7 +37,7 @@ impl Paused {
 
 async fn is_in_transaction(pool: &PgPool) -> sqlx::Result<bool> {
     let statement = "SELECT EXISTS (SELECT FROM pg_stat_activity
-                     WHERE application_name = 'tidelog-projector' AND xact_start IS NOT NULL
+                     WHERE application_name LIKE 'tidelog-projector%' AND xact_start IS NOT NULL
                        AND datname = current_database())";
     sqlx::query_scalar(statement).fetch_one(pool).await
 }

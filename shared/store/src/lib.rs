@@ -25,13 +25,6 @@ pub mod snapshots;
 pub mod space_logs;
 pub mod space_sizes;
 pub mod spaces;
+mod tables;
 
-use sqlx::PgPool;
-use sqlx::migrate::{MigrateError, Migrator};
-
-static MIGRATIONS: Migrator = sqlx::migrate!();
-
-/// Brings the tables to this version. Safe to run from several replicas at once, and again.
-pub async fn migrate(pool: &PgPool) -> Result<(), MigrateError> {
-    MIGRATIONS.run(pool).await
-}
+pub use tables::{Misfit, Tables, TablesError};

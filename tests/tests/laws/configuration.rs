@@ -27,5 +27,8 @@ fn every_section_is_in_the_operators_guide() {
     let file = File::at("config/default.toml");
     let sections = file.text.lines().filter_map(|line| line.strip_prefix('[')?.strip_suffix(']'));
     let missing = sections.filter(|section| !guide.contains(&format!("| `{section}` |")));
-    assert_none("sections that docs/operations/configuration.md does not explain", missing.map(str::to_owned));
+    assert_none(
+        "sections that docs/operations/configuration.md does not explain",
+        missing.map(str::to_owned),
+    );
 }

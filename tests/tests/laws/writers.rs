@@ -74,7 +74,7 @@ fn history_is_read_and_never_written() {
 fn every_function_of_the_store_has_a_caller() {
     let callers = services().into_iter().chain(["cli".to_owned(), HISTORY.to_owned()]);
     let called: BTreeSet<String> = callers.flat_map(|caller| called_by(&caller).into_keys()).collect();
-    let idle = functions().into_keys().filter(|name| !called.contains(name) && name != "lib::migrate");
+    let idle = functions().into_keys().filter(|name| !called.contains(name));
     assert_none("functions that nobody calls", idle);
 }
 

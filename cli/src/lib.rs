@@ -2,6 +2,7 @@
 
 pub mod bench;
 pub mod compactor;
+pub mod config;
 pub mod device;
 pub mod history;
 pub mod inspect;
@@ -15,4 +16,5 @@ pub mod stack_file;
 pub mod tail;
 mod terminal;
 pub mod token;
+pub mod traces;
 pub mod up;

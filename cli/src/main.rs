@@ -6,7 +6,8 @@ use anyhow::Result;
 use clap::{Parser, Subcommand};
 use tidelog_cli::local::{Given, Toolbox};
 use tidelog_cli::{
-    bench, compactor, device, history, inspect, migrate, projector, replay, schema, simulate, tail, token, up,
+    bench, compactor, config, device, history, inspect, migrate, projector, replay, schema, simulate, tail,
+    token, traces, up,
 };
 
 /// Runs, fills and looks into a Tidelog on this machine.
@@ -35,6 +36,8 @@ enum Command {
     History(history::HistoryOptions),
     /// Show a space as the admin API has it: its log, why each device does not sync, quarantine, the last events
     Inspect(inspect::InspectOptions),
+    /// Take the traces that services export, and show each as a tree
+    Traces(traces::TracesOptions),
     /// Load the stack that runs here, and measure it
     #[command(subcommand)]
     Bench(bench::BenchCommand),
@@ -49,6 +52,9 @@ enum Command {
     /// Compact by hand, and find out why a space is not pruned
     #[command(subcommand)]
     Compactor(compactor::CompactorCommand),
+    /// Check a configuration before services start with it
+    #[command(subcommand)]
+    Config(config::ConfigCommand),
     /// Fetch nats-server and PostgreSQL now, not at the first start
     Toolbox,
     /// Check schema files, and generate types from them
@@ -76,11 +82,13 @@ async fn run(command: Command) -> Result<()> {
         Command::Tail(options) => tail::run(options).await,
         Command::History(options) => history::run(options).await,
         Command::Inspect(options) => inspect::run(options).await,
+        Command::Traces(options) => traces::run(options).await,
         Command::Bench(command) => bench::run(command).await,
         Command::Simulate(options) => simulate::run(options).await,
         Command::Device(command) => device::run(command).await,
         Command::Projector(command) => projector::run(command).await,
         Command::Compactor(command) => compactor::run(command).await,
+        Command::Config(command) => config::run(command),
         Command::Toolbox => toolbox(),
         Command::Schema(command) => schema::run(&command),
     }

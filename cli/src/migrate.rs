@@ -5,7 +5,7 @@ use sqlx::PgPool;
 use tidelog_runtime::broker::{Broker, BrokerConfig};
 use tidelog_runtime::config::{Config, Sources};
 use tidelog_runtime::database::{self, DatabaseConfig};
-use tidelog_store::{Tables, TablesError};
+use tidelog_store::tables::{Tables, TablesError};
 
 const ADVICE: &str = "cannot migrate the database (database.url, TIDELOG__DATABASE__URL)";
 
@@ -47,7 +47,8 @@ pub async fn run(sources: &Sources) -> Result<()> {
 
 fn connect(config: &Config) -> Result<PgPool> {
     let database: DatabaseConfig = config.section("database")?;
-    Ok(database::connect(&database, "tidelog-migrate")?)
+    let pool = database::connect(&database, "tidelog-migrate");
+    Ok(pool.map_err(|error| config.refused("database.url", &error))?)
 }
 
 async fn expand(pool: &PgPool) -> Result<(), TablesError> {
@@ -57,7 +58,8 @@ async fn expand(pool: &PgPool) -> Result<(), TablesError> {
 
 async fn streams(config: &Config) -> Result<()> {
     let broker: BrokerConfig = config.section("broker")?;
-    let broker = Broker::connect(&broker, "tidelog-migrate").await?;
+    let broker = Broker::connect(&broker, "tidelog-migrate").await;
+    let broker = broker.map_err(|error| config.refused(error.key(), &error))?;
     broker
         .ensure_streams()
         .await

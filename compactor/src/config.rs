@@ -5,14 +5,30 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::Deserialize;
+use tidelog_runtime::clock::Clock;
 pub use tidelog_runtime::config::RetentionConfig;
-use tidelog_runtime::config::{at_most, positive};
+use tidelog_runtime::config::{Config, ConfigError, address, at_most, check_common, positive};
+
+/// Checks all that this service reads of a configuration. No file that it names is looked at.
+///
+/// # Errors
+/// The first that is wrong.
+pub fn check(config: &Config) -> Result<(), ConfigError> {
+    check_common(config)?;
+    Clock::from_config(&config.section("clock")?)
+        .map_err(|error| config.refused("clock.day_seconds", &error))?;
+    config.section::<tidelog_archive::ArchiveConfig>("archive")?;
+    config.section::<RetentionConfig>("retention")?;
+    config.section::<CompactorConfig>("compactor")?;
+    Ok(())
+}
 
 /// See `config/default.toml`.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CompactorConfig {
     /// Address of the operations port.
+    #[serde(deserialize_with = "address")]
     pub operations_listen: SocketAddr,
     /// How often spaces are looked for that have something to compact.
     #[serde(deserialize_with = "positive")]
@@ -39,6 +55,7 @@ pub struct CompactorConfig {
     /// How long a snapshot stays after a later one took its place.
     pub snapshot_grace_seconds: u64,
     /// How long a stopping compactor lets the step in hand finish.
+    #[serde(deserialize_with = "positive")]
     pub drain_seconds: u64,
 }
 

@@ -1,6 +1,8 @@
 //! The compactor's process: reads the configuration and wires the service; or with `--once` works through all spaces
 //! once, as a CronJob does.
 
+use std::process::ExitCode;
+
 use anyhow::{Context, Result, ensure};
 use clap::Parser;
 use tidelog_archive::{Archive, ArchiveConfig};
@@ -10,8 +12,9 @@ use tidelog_runtime::config::{Config, Sources};
 use tidelog_runtime::database;
 use tidelog_runtime::readiness::{Readiness, TOLERANCE};
 use tidelog_runtime::schema_watch::SchemaWatch;
-use tidelog_runtime::{metrics, operations, shutdown, telemetry};
-use tokio::net::TcpListener;
+use tidelog_runtime::{metrics, operations, service, shutdown, telemetry};
+use tidelog_store::{Tables, tables};
+use tokio::runtime::Builder;
 use tokio_util::sync::CancellationToken;
 
 /// It takes half the time of the system's, and gives memory back.
@@ -30,15 +33,22 @@ struct Options {
     dry_run: bool,
 }
 
-#[tokio::main]
-async fn main() -> Result<()> {
+fn main() -> ExitCode {
     let options = Options::parse();
+    service::run("tidelog-compactor", Builder::new_multi_thread(), serve(options))
+}
+
+async fn serve(options: Options) -> Result<()> {
     let config = Config::load(&Sources::from_process())?;
-    telemetry::init(&config.section("telemetry")?, "tidelog-compactor")?;
+    tidelog_compactor::check(&config)?;
+    let _telemetry = telemetry::init(&config.section("telemetry")?, "tidelog-compactor")?;
     let compactor: CompactorConfig = config.section("compactor")?;
     let shutdown = shutdown::on_signal()?;
-    let pool = database::connect(&config.section("database")?, "tidelog-compactor")?;
-    let (schema, _watch) = SchemaWatch::start(&config.section("schema")?, shutdown.clone())?;
+    let tables = Tables::of_this_release();
+    let pool =
+        database::connect(&config.section("database")?, &tables.application_name("tidelog-compactor"))?;
+    let schema = SchemaWatch::start(&config.section("schema")?, shutdown.clone());
+    let (schema, _watch) = schema.map_err(|error| config.refused("schema.file", &error))?;
     let readiness = Readiness::new(TOLERANCE);
     let archive: ArchiveConfig = config.section("archive")?;
     if let Some(folder) = archive.folder() {
@@ -47,13 +57,17 @@ async fn main() -> Result<()> {
     }
     let deps = Deps {
         pool,
-        archive: Archive::open(&archive)?,
+        archive: Archive::open(&archive).map_err(|error| config.refused("archive.url", &error))?,
         schema,
         clock: Clock::from_config(&config.section("clock")?)?,
         config: compactor.clone(),
         retention: config.section("retention")?,
         readiness: readiness.clone(),
     };
+    if options.dry_run || options.once {
+        // The service looks itself, again and again.
+        tables::ready(&deps.pool).await.context("the spaces cannot be looked at")?;
+    }
     if options.dry_run {
         return dry_run(&deps.compactor()).await;
     }
@@ -61,11 +75,12 @@ async fn main() -> Result<()> {
         return once(&deps.compactor(), &shutdown).await;
     }
     let recorder = metrics::install()?;
+    metrics::name_service("compactor");
     metrics::describe(METRICS);
-    let listener = TcpListener::bind(compactor.operations_listen)
-        .await
-        .with_context(|| format!("cannot listen on {}", compactor.operations_listen))?;
+    let address = compactor.operations_listen;
+    let listener = operations::listen(&config, "compactor.operations_listen", address).await?;
     let _operations = operations::serve(listener, readiness, recorder, shutdown.clone());
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), operations = %address, "started");
     tidelog_compactor::run(deps, shutdown).await
 }
 

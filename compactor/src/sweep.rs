@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::error::CompactError;
-use crate::plan::Plan;
+use crate::plan::{Plan, WhyNot};
 use crate::space::{Outcome, Pruning, Tools};
 use crate::verify::Verdict;
 
@@ -55,39 +55,50 @@ impl Compactor {
         mut tell: impl FnMut(&SpaceId, &Result<Outcome, CompactError>),
     ) -> Result<Swept, CompactError> {
         let mut swept = Swept::default();
+        let mut overdue = 0;
         let mut after = Some(String::new());
         while let Some(from) = after {
             let (spaces, next) = self.due(&from).await?;
             for space in spaces {
-                if stop.is_cancelled() {
-                    return Ok(swept);
-                }
                 // One look takes in only so much.
-                while self.once(&space, &mut swept, &mut tell).await? && !stop.is_cancelled() {}
+                let left = loop {
+                    if stop.is_cancelled() {
+                        return Ok(swept);
+                    }
+                    match self.once(&space, &mut swept, &mut tell).await? {
+                        Left::More => {}
+                        left => break left,
+                    }
+                };
+                overdue += u64::from(left == Left::Overdue);
             }
             after = next;
         }
+        metrics::gauge!("tidelog_compactor_overdue_spaces").set(overdue as f64);
+        let ended_ms = self.tools.clock.now().0;
+        metrics::gauge!("tidelog_compactor_last_sweep_seconds").set(ended_ms as f64 / 1000.0);
         Ok(swept)
     }
 
-    /// Whether there may be more to do.
+    /// Does what is due with a space, as much as one look takes in.
     async fn once(
         &self,
         space: &SpaceId,
         swept: &mut Swept,
         tell: &mut impl FnMut(&SpaceId, &Result<Outcome, CompactError>),
-    ) -> Result<bool, CompactError> {
+    ) -> Result<Left, CompactError> {
         let outcome = self.compact(space).await;
         swept.note(space, &outcome);
         tell(space, &outcome);
         match outcome {
-            Ok(Outcome::Done { merged, pruning }) => Ok(merged > 0 || matches!(pruning, Pruning::Pruned(_))),
+            Ok(Outcome::Done { merged, pruning }) => Ok(Left::of(merged, &pruning)),
             Err(CompactError::Database(_)) => {
                 // It may be the space that the database refuses: the others go on, unless it is away.
                 self.tools.pool.acquire().await?.ping().await?;
-                Ok(false)
+                Ok(Left::Overdue)
             }
-            Ok(Outcome::Elsewhere) | Err(_) => Ok(false),
+            Err(_) => Ok(Left::Overdue),
+            Ok(Outcome::Elsewhere) => Ok(Left::Nothing),
         }
     }
 
@@ -139,6 +150,40 @@ impl Compactor {
         let mut connection = self.tools.pool.acquire().await?;
         let due = self.tools.due_before();
         Ok(compactions::due(&mut connection, after, WINDOW, &due).await?)
+    }
+}
+
+/// What is left to do with a space.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Left {
+    /// There may be more that can be done at once.
+    More,
+    /// Events that are past the retention and could not be pruned.
+    Overdue,
+    /// Nothing, or it is another replica's.
+    Nothing,
+}
+
+impl Left {
+    fn of(merged: u64, pruning: &Pruning) -> Self {
+        let is_overdue = match pruning {
+            Pruning::Pruned(_) => return Self::More,
+            Pruning::Refused(_) | Pruning::TooLarge { .. } | Pruning::Skips(_) => true,
+            Pruning::Waits(why) => match why {
+                WhyNot::ProjectorBehind { .. } | WhyNot::Rebuilding => true,
+                // A device that is behind is waited for on purpose, and not for ever.
+                WhyNot::DeviceBehind { .. }
+                | WhyNot::Young
+                | WhyNot::TooFew { .. }
+                | WhyNot::TooLight { .. } => false,
+            },
+            Pruning::Elsewhere => false,
+        };
+        match (merged, is_overdue) {
+            (0, true) => Self::Overdue,
+            (0, false) => Self::Nothing,
+            _ => Self::More,
+        }
     }
 }
 
@@ -202,5 +247,32 @@ impl Swept {
                 tracing::warn!(%space, %position, "the fold skips an event; the space is not pruned");
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tidelog_events::id::Position;
+    use tidelog_events::protocol::UtcTime;
+
+    use super::*;
+
+    #[test]
+    fn a_space_is_overdue_that_was_not_pruned_although_it_could_go() {
+        let check = |merged: u64, pruning: Pruning, expect: Left| {
+            assert_eq!(Left::of(merged, &pruning), expect, "{merged} {pruning:?}");
+        };
+        let waits = |why| Pruning::Waits(why);
+        let behind = WhyNot::DeviceBehind { cursor: Position(1), until: UtcTime(0) };
+        check(0, Pruning::TooLarge { bytes_max: 1 }, Left::Overdue);
+        check(0, Pruning::Skips(Position(1)), Left::Overdue);
+        check(0, waits(WhyNot::ProjectorBehind { applied: Position(1) }), Left::Overdue);
+        check(0, waits(WhyNot::Rebuilding), Left::Overdue);
+        check(0, waits(behind), Left::Nothing);
+        check(1, Pruning::Skips(Position(1)), Left::More);
+        check(0, waits(WhyNot::Young), Left::Nothing);
+        check(0, waits(WhyNot::TooFew { events: 1, at_once: 2 }), Left::Nothing);
+        check(0, Pruning::Elsewhere, Left::Nothing);
+        check(1, waits(WhyNot::Young), Left::More);
     }
 }

@@ -15,15 +15,12 @@ use crate::push::{Push, Pushes};
 use crate::rates::Rates;
 use crate::revocations::Revocations;
 use crate::schema::CurrentSchema;
+use crate::server::Stop;
 use crate::state::AppState;
 use crate::{Deps, admin, pull};
 
-/// Makes it. What runs beside requests ends with `stopped`, what waits for news with `shutdown`.
-pub(crate) async fn assemble(
-    deps: Deps,
-    stopped: &CancellationToken,
-    shutdown: &CancellationToken,
-) -> AppState {
+/// Makes it. What runs beside requests ends with `stopped`, what waits for news as `stop` says.
+pub(crate) async fn assemble(deps: Deps, stopped: &CancellationToken, stop: &Stop) -> AppState {
     let Deps { pool, archive, broker, schema, limits, config, verifier, clock, .. } = deps;
     let (limits, config, codecs) = (Arc::new(limits), Arc::new(config), Codecs::default());
     let (schema, newsroom) = (CurrentSchema(schema), Newsroom::new(broker.clone()));
@@ -43,8 +40,14 @@ pub(crate) async fn assemble(
         clock: clock.clone(),
     };
     let rates = Rates::new(&deps.rates);
-    let live =
-        Live::start(pool.clone(), newsroom.clone(), push.clone(), rates.clone(), deps.live, shutdown.clone());
+    let live = Live::start(
+        pool.clone(),
+        newsroom.clone(),
+        push.clone(),
+        rates.clone(),
+        deps.live,
+        stop.leaving.clone(),
+    );
     let ends_live = live.clone();
     revocations.listen(&broker, stopped.clone(), move |user, device| ends_live.device_changed(user, device));
     let measured = admin::Measured::default();
@@ -61,8 +64,8 @@ pub(crate) async fn assemble(
     AppState {
         gate: Gate { server: Arc::new(deps.server), rates },
         answers: pull::AnswerBudget::new(config.answer_bytes),
-        waiting: pull::Waiting::new(newsroom, pool.clone(), config.waiting_pulls, shutdown.clone()),
-        waiting_reads: WaitingReads::new(pool.clone(), &config, shutdown.clone()),
+        waiting: pull::Waiting::new(newsroom, pool.clone(), config.waiting_pulls, stop.leaving.clone()),
+        waiting_reads: WaitingReads::new(pool.clone(), &config, stop.closing.clone()),
         histories: admin::HistoryReads::new(archive.clone(), deps.admin.history_reads),
         admin: Arc::new(deps.admin),
         archive,

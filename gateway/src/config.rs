@@ -5,17 +5,22 @@ use std::time::Duration;
 
 use serde::de::Error;
 use serde::{Deserialize, Deserializer};
-use tidelog_runtime::config::{Secret, at_most, positive};
+use tidelog_runtime::config::{Secret, address, at_most, optional_address, positive};
 
 use crate::client_version::{self, ClientVersion};
+
+/// Ten minutes: who stops a gateway waits for it.
+const DRAIN_DELAY_MAX_MS: u64 = 600_000;
 
 /// See `config/default.toml`.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct GatewayConfig {
     /// Address of the public API.
+    #[serde(deserialize_with = "address")]
     pub listen: SocketAddr,
     /// Address of the operations port.
+    #[serde(deserialize_with = "address")]
     pub operations_listen: SocketAddr,
     /// A push that is not committed by then is answered 202.
     pub commit_wait_ms: u64,
@@ -46,7 +51,11 @@ pub struct GatewayConfig {
     /// Devices of which that is remembered.
     #[serde(deserialize_with = "positive")]
     pub revocation_cache_devices: usize,
-    /// How long stopping may take.
+    /// How long a stopping gateway goes on as before, so that load balancers notice that it is not ready.
+    #[serde(deserialize_with = "drain_delay_ms")]
+    pub drain_delay_ms: u64,
+    /// How long what is under way may take to finish then.
+    #[serde(deserialize_with = "at_most::<_, 3600>")]
     pub drain_seconds: u64,
     /// The least version of the app that is served; `None` for all.
     #[serde(deserialize_with = "client_version::optional")]
@@ -54,6 +63,11 @@ pub struct GatewayConfig {
 }
 
 impl GatewayConfig {
+    /// How long a stopping gateway goes on as before.
+    pub fn drain_delay(&self) -> Duration {
+        Duration::from_millis(self.drain_delay_ms)
+    }
+
     /// How long a push waits for its receipt.
     pub fn commit_wait(&self) -> Duration {
         Duration::from_millis(self.commit_wait_ms)
@@ -147,10 +161,15 @@ impl AdminConfig {
     }
 }
 
-/// An address, or an empty text for none.
-fn optional_address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SocketAddr>, D::Error> {
-    let text = String::deserialize(deserializer)?;
-    if text.is_empty() { Ok(None) } else { text.parse().map(Some).map_err(D::Error::custom) }
+fn drain_delay_ms<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+    let value = u64::deserialize(deserializer)?;
+    if value <= DRAIN_DELAY_MAX_MS {
+        Ok(value)
+    } else {
+        Err(D::Error::custom(format_args!(
+            "{value} is out of bounds: it must be from 0 to {DRAIN_DELAY_MAX_MS}"
+        )))
+    }
 }
 
 /// See `config/default.toml`.

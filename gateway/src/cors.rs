@@ -9,6 +9,7 @@ use axum::http::header::{
 use axum::http::{HeaderValue, Method};
 use serde::de::Error;
 use serde::{Deserialize, Deserializer};
+use tidelog_events::protocol::REQUEST_ID_HEADER;
 use tidelog_events::report::{CLIENT_VERSION_HEADER, REPORT_HEADER};
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
@@ -59,7 +60,7 @@ pub(crate) fn layer(config: &CorsConfig) -> Option<CorsLayer> {
         Origins::These(origins) if origins.is_empty() => return None,
         Origins::These(origins) => AllowOrigin::list(origins.clone()),
     };
-    let own = [CLIENT_VERSION_HEADER, REPORT_HEADER].map(HeaderName::from_static);
+    let own = [CLIENT_VERSION_HEADER, REPORT_HEADER, REQUEST_ID_HEADER].map(HeaderName::from_static);
     let trace = [HeaderName::from_static("traceparent"), HeaderName::from_static("tracestate")];
     let allowed = [ACCEPT, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE].into_iter().chain(own).chain(trace);
     Some(
@@ -67,7 +68,7 @@ pub(crate) fn layer(config: &CorsConfig) -> Option<CorsLayer> {
             .allow_origin(origins)
             .allow_methods([Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE])
             .allow_headers(allowed.collect::<Vec<_>>())
-            .expose_headers([RETRY_AFTER, WWW_AUTHENTICATE])
+            .expose_headers([RETRY_AFTER, WWW_AUTHENTICATE, HeaderName::from_static(REQUEST_ID_HEADER)])
             .max_age(Duration::from_secs(config.max_age_seconds)),
     )
 }

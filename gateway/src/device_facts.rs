@@ -9,9 +9,12 @@ use axum::http::HeaderMap;
 use axum::http::request::Parts;
 use tidelog_events::id::{DeviceId, SpaceId, UserId};
 use tidelog_events::protocol::{DeviceHint, RefusedPush, UtcTime};
-use tidelog_events::report::{CLIENT_VERSION_HEADER, DeviceReport, MAX_REPORT_BYTES, REPORT_HEADER};
+use tidelog_events::report::{
+    CLIENT_VERSION_HEADER, DeviceReport, MAX_REPORT_BYTES, MAX_REPORTED_SYNCS, REPORT_HEADER, SyncCounts,
+    SyncFailureCause,
+};
 use tidelog_runtime::broker::Broker;
-use tidelog_runtime::metrics::{Metric, MetricKind};
+use tidelog_runtime::metrics::Metric;
 
 use crate::auth::Caller;
 use crate::problem::Problem;
@@ -22,11 +25,16 @@ const VERSION_BYTES_MAX: usize = 64;
 const DETAIL_CHARS_MAX: usize = 300;
 
 /// The metrics of what devices tell.
-pub(crate) const METRICS: &[Metric] = &[(
-    "tidelog_gateway_ignored_reports_total",
-    MetricKind::Counter,
-    "Reports of devices that could not be read",
-)];
+pub(crate) const METRICS: &[Metric] = &[
+    Metric::counter("tidelog_gateway_ignored_reports_total", "Reports of devices that could not be read"),
+    Metric::counter(
+        "tidelog_gateway_device_syncs_total",
+        "Attempts of devices to sync, by outcome, as they tell it themselves with a later sync",
+    )
+    .by(&[("outcome", &["succeeded", "failed"])]),
+    Metric::counter("tidelog_gateway_device_sync_failures_total", "Those that failed, by cause")
+        .by(&[("cause", SyncFailureCause::TEXTS)]),
+];
 
 /// What a request tells of the device that sent it, besides what it asks for.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -49,6 +57,25 @@ impl ToldByDevice {
             read
         });
         Self { app_version: version.map(str::to_owned), report }
+    }
+}
+
+/// Counts what a report says of the device's syncs, which ends here: to be called once for each report that is answered.
+pub(crate) fn count_syncs(report: &mut DeviceReport) {
+    report.syncs.take().iter().for_each(count);
+}
+
+/// The same of syncs that were taken out of their report.
+pub(crate) fn count(syncs: &SyncCounts) {
+    let mut failed = 0;
+    for (cause, count) in syncs.failures() {
+        failed += count;
+        metrics::counter!("tidelog_gateway_device_sync_failures_total", "cause" => cause.as_str())
+            .increment(count);
+    }
+    let succeeded = syncs.succeeded.min(MAX_REPORTED_SYNCS);
+    for (outcome, count) in [("succeeded", succeeded), ("failed", failed)] {
+        metrics::counter!("tidelog_gateway_device_syncs_total", "outcome" => outcome).increment(count);
     }
 }
 

@@ -24,10 +24,13 @@ mod problem;
 mod pull;
 mod push;
 mod rates;
+mod request_id;
+mod requests;
 mod revocations;
 mod router;
 mod schema;
 mod server;
+mod settings;
 mod state;
 mod token;
 mod work;
@@ -37,16 +40,19 @@ use std::time::Duration;
 
 use sqlx::PgPool;
 use tidelog_archive::Archive;
+use tidelog_events::code::Refusal;
 use tidelog_events::schema::Schema;
 use tidelog_runtime::broker::Broker;
 use tidelog_runtime::clock::Clock;
 use tidelog_runtime::config::{LimitsConfig, RetentionConfig};
-use tidelog_runtime::metrics::{Metric, MetricKind};
-use tidelog_runtime::readiness::Readiness;
+use tidelog_runtime::database;
+use tidelog_runtime::metrics::Metric;
+use tidelog_runtime::readiness::{Check, Readiness};
 use tidelog_runtime::shutdown::Drain;
+use tidelog_store::tables;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{MissedTickBehavior, interval, sleep};
 use tokio_util::sync::CancellationToken;
 
 pub use config::{AdminConfig, AuthConfig, GatewayConfig, LiveConfig};
@@ -54,19 +60,22 @@ pub use cors::CorsConfig;
 pub use rates::RatesConfig;
 pub use router::{admin_openapi, openapi};
 pub use server::{ServerConfig, TlsError};
+pub use settings::check;
 pub use token::{Verifier, VerifierError};
 
-use crate::server::Server;
+use crate::server::{Server, Stop};
 
 const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
 const OWN_METRICS: &[Metric] =
-    &[("tidelog_gateway_refusals_total", MetricKind::Counter, "Requests that were refused, by code")];
+    &[Metric::counter("tidelog_gateway_refusals_total", "Requests that were refused, by code")
+        .by(&[("code", Refusal::TEXTS)])];
 
 /// The metrics of this service.
 pub fn metrics() -> impl Iterator<Item = Metric> {
     [
         OWN_METRICS,
+        requests::METRICS,
         server::METRICS,
         push::METRICS,
         pull::METRICS,
@@ -123,42 +132,50 @@ pub struct Listeners {
     pub admin: Option<TcpListener>,
 }
 
-/// Serves until `shutdown`, then finishes what is under way.
+/// Serves until `shutdown`; then for a while still, so that nobody is sent here in vain, and then finishes what is under way.
 ///
 /// # Errors
 /// TLS is configured and cannot be had.
 pub async fn run(listeners: Listeners, deps: Deps, shutdown: CancellationToken) -> anyhow::Result<()> {
-    let server = Server::new(deps.server.clone(), shutdown.clone())?;
-    let drain = Drain::new(Duration::from_secs(deps.config.drain_seconds));
+    let stop = Stop { leaving: shutdown.clone(), closing: CancellationToken::new() };
+    let server = Server::new(deps.server.clone(), stop.clone())?;
+    let (delay, drain) =
+        (deps.config.drain_delay(), Drain::new(Duration::from_secs(deps.config.drain_seconds)));
     // What answers draw on goes on until the last of them is given.
     let stopped = CancellationToken::new();
-    tokio::spawn(check(deps.readiness.clone(), deps.pool.clone(), deps.broker.clone(), stopped.clone()));
+    tokio::spawn(database::measure(deps.pool.clone(), stopped.clone()));
+    let look = tables::look(&deps.pool);
+    tokio::spawn(database::watch(deps.readiness.check("database"), stopped.clone(), look));
+    tokio::spawn(check_broker(deps.readiness.check("broker"), deps.broker.clone(), stopped.clone()));
     let cors = deps.cors.clone();
-    let state = assemble::assemble(deps, &stopped, &shutdown).await;
+    let state = assemble::assemble(deps, &stopped, &stop).await;
     let live = state.live.clone();
     let Listeners { public, admin } = listeners;
     let everyone = router::public(state.clone(), admin.is_none(), &cors);
     drain.spawn(server.clone().serve_public(public, everyone));
     if let Some(admin) = admin {
-        drain.spawn(server.serve_inside(admin, router::admin(state)));
+        drain.spawn(server.clone().serve_inside(admin, router::admin(state)));
     }
     shutdown.cancelled().await;
+    tracing::info!(
+        drain_delay_ms = delay.as_millis() as u64,
+        "not ready any more; callers are asked to leave"
+    );
+    sleep(delay).await;
+    tracing::info!(connections = server.open(), "closing");
+    stop.closing.cancel();
     drain.spawn(async move { live.ended().await });
     drain.finish().await;
+    tracing::info!(cut_off = server.open(), "stopped");
     stopped.cancel();
     Ok(())
 }
 
-/// Looks once a second whether database and broker are there.
-async fn check(readiness: Readiness, pool: PgPool, broker: Broker, stopped: CancellationToken) {
-    let (database, connection) = (readiness.check("database"), readiness.check("broker"));
+/// Looks once a second whether the broker is there.
+async fn check_broker(connection: Check, broker: Broker, stopped: CancellationToken) {
     let mut ticks = interval(CHECK_INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     while stopped.run_until_cancelled(ticks.tick()).await.is_some() {
         connection.set(broker.is_connected(), "the broker is not connected");
-        match sqlx::query("SELECT 1").execute(&pool).await {
-            Ok(_) => database.pass(),
-            Err(error) => database.fail(error.to_string()),
-        }
     }
 }

@@ -12,7 +12,10 @@ use serde::Serialize;
 use tidelog_events::code::Refusal;
 use tidelog_events::id::{DeviceId, Sequence};
 use tidelog_events::protocol::UtcTime;
+use tidelog_runtime::telemetry::Trace;
 use utoipa::ToSchema;
+
+use crate::request_id::RequestId;
 
 /// Seconds after which a caller may try again when there was no room.
 const RETRY_AFTER_SECONDS: u32 = 1;
@@ -23,9 +26,11 @@ const RETRY_AFTER_SECONDS: u32 = 1;
 pub struct Problem {
     /// The page that explains the code.
     #[serde(rename = "type")]
-    page: String,
+    #[schema(value_type = String)]
+    page: Box<str>,
     /// The code as words.
-    title: String,
+    #[schema(value_type = String)]
+    title: Box<str>,
     /// The HTTP status.
     status: u16,
     /// The stable code.
@@ -38,6 +43,10 @@ pub struct Problem {
     /// With `clock-ahead`: the server's time.
     #[serde(skip_serializing_if = "Option::is_none")]
     server_time: Option<UtcTime>,
+    /// The request that was refused, as the header `Tidelog-Request-Id` names it: for whoever asks the operators.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, example = "0af7651916cd43dd8448eb211c80319c")]
+    request_id: Option<RequestId>,
     /// The device whose batch was refused, for those who look why it does not sync; callers know it.
     #[serde(skip)]
     device: Option<Box<DeviceId>>,
@@ -50,13 +59,14 @@ impl Problem {
     /// A problem of that code.
     pub fn new(code: Refusal, detail: impl Into<String>) -> Self {
         Self {
-            page: format!("https://tidelog.dev/errors/{code}"),
-            title: code.title(),
+            page: format!("https://tidelog.dev/errors/{code}").into(),
+            title: code.title().into(),
             status: code.status(),
             code,
             detail: detail.into(),
             expected: None,
             server_time: None,
+            request_id: None,
             device: None,
             retry_after_seconds: RETRY_AFTER_SECONDS,
         }
@@ -81,13 +91,15 @@ impl Problem {
     }
 
     /// The document, where it stands in another one, and is counted as a refusal.
-    pub(crate) fn into_document(self) -> serde_json::Value {
-        self.count();
+    pub(crate) fn into_document(mut self) -> serde_json::Value {
+        self.complete();
         // Text keys and plain values always are JSON.
         serde_json::to_value(self).unwrap_or_default()
     }
 
-    fn count(&self) {
+    /// Names the request in hand: what is answered to many at once was made outside of each.
+    fn complete(&mut self) {
+        self.request_id = RequestId::current().or(self.request_id.take());
         metrics::counter!("tidelog_gateway_refusals_total", "code" => self.code.as_str()).increment(1);
     }
 
@@ -95,6 +107,13 @@ impl Problem {
     #[must_use]
     pub fn expecting(mut self, sequence: Option<Sequence>) -> Self {
         self.expected = sequence;
+        self
+    }
+
+    /// Names the request, where none is in hand.
+    #[must_use]
+    pub(crate) fn of_request(mut self, trace: &Trace) -> Self {
+        self.request_id = trace.carried().cloned();
         self
     }
 
@@ -149,11 +168,12 @@ impl From<QueryRejection> for Problem {
 }
 
 impl IntoResponse for Problem {
-    fn into_response(self) -> Response {
-        self.count();
+    fn into_response(mut self) -> Response {
+        self.complete();
         let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let (code, retry_after_seconds) = (self.code, self.retry_after_seconds);
         let mut response = (status, Json(self)).into_response();
+        response.extensions_mut().insert(code);
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         if matches!(code, Refusal::RateLimited | Refusal::Overloaded) {

@@ -2,7 +2,7 @@
 
 use std::sync::OnceLock;
 
-use axum::extract::{DefaultBodyLimit, Request};
+use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::{HeaderValue, header};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
@@ -10,11 +10,9 @@ use axum::routing::get;
 use axum::{Json, Router};
 use serde_json::Value;
 use tidelog_events::code::Refusal;
-use tidelog_runtime::telemetry;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
 use tower_http::cors::CorsLayer;
-use tracing::Instrument;
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -22,6 +20,8 @@ use utoipa_axum::routes;
 use crate::cors::{self, CorsConfig};
 use crate::description::{self, Api};
 use crate::problem::Problem;
+use crate::requests::Requests;
+use crate::server::note_route;
 use crate::state::AppState;
 use crate::{admin, devices, docs, entities, gate, live, own_devices, pull, push, schema};
 
@@ -103,26 +103,16 @@ fn finish(router: Router<AppState>, state: AppState, cors: Option<CorsLayer>) ->
         Some(cors) => router.layer(cors),
         None => router,
     };
-    router.layer(from_fn(trace)).with_state(state)
+    router.layer(from_fn(note_route)).layer(from_fn_with_state(Requests::new(), counted)).with_state(state)
 }
 
-/// Gives each request a span, a child of the caller's if it sends W3C trace context.
-async fn trace(request: Request, next: Next) -> Response {
-    let span = tracing::info_span!(
-        "request",
-        method = %request.method(),
-        path = request.uri().path(),
-        trace_id = tracing::field::Empty
-    );
-    telemetry::set_parent_from_http(&span, request.headers());
-    async move {
-        let mut response = next.run(request).await;
-        tracing::debug!(status = response.status().as_u16(), "answered");
-        response.headers_mut().entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
-        response
-    }
-    .instrument(span)
-    .await
+/// Counts each request. Nothing of the answer is kept by whoever passes it on, unless the handler says otherwise.
+async fn counted(State(requests): State<Requests>, request: Request, next: Next) -> Response {
+    let counted = requests.begin(&request);
+    let mut response = next.run(request).await;
+    counted.answered(response.status());
+    response.headers_mut().entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    response
 }
 
 #[cfg(test)]

@@ -11,10 +11,10 @@ use tidelog_events::id::{Position, SpaceId};
 use tidelog_events::protocol::Receipt;
 use tidelog_runtime::broker::Broker;
 use tidelog_runtime::failpoint::{self, Failpoint};
-use tidelog_runtime::telemetry;
+use tidelog_runtime::telemetry::Trace;
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 use tokio_stream::wrappers::ReceiverStream;
-use tracing::Span;
 
 use crate::commit::Appended;
 use crate::news::News;
@@ -30,6 +30,9 @@ pub(crate) struct LogMessage {
     slot: u16,
     headers: HeaderMap,
     payload: Bytes,
+    committed_at: Instant,
+    /// Ends when the broker has it.
+    publishing: Trace,
 }
 
 /// Sends what follows a commit.
@@ -55,8 +58,8 @@ impl Announcer {
         }
         failpoint::reach(Failpoint::IngestAfterReceipts);
         let mut queued = false;
-        for (appended, span) in &news.segments {
-            queued |= self.segment(appended, span);
+        for (appended, trace) in &news.segments {
+            queued |= self.segment(appended, trace, news.committed_at);
         }
         for (space, head) in &news.heads {
             hint_head(&self.broker, space, *head).await;
@@ -78,7 +81,7 @@ impl Announcer {
 
     /// Queues a segment for LOG, with the trace context of the push that brought it. A full queue drops it, and
     /// says false: the projector and the live readers sweep.
-    fn segment(&mut self, appended: &Appended, span: &Span) -> bool {
+    fn segment(&mut self, appended: &Appended, trace: &Trace, committed_at: Instant) -> bool {
         let header_frame = match appended.header.frame(&mut self.encoder) {
             Ok(frame) => frame,
             Err(error) => {
@@ -90,8 +93,10 @@ impl Announcer {
         payload.extend_from_slice(&appended.frame);
         let mut headers = position_headers(&appended.space, appended.header.last);
         headers.insert(FIRST_HEADER, appended.header.first.to_string());
-        telemetry::inject(span, &mut headers);
-        let message = LogMessage { slot: appended.space.slot(), headers, payload: payload.into() };
+        let publishing = trace.publish("LOG");
+        publishing.inject(&mut headers);
+        let (slot, payload) = (appended.space.slot(), payload.into());
+        let message = LogMessage { slot, headers, payload, committed_at, publishing };
         let queued = self.log.try_send(message).is_ok();
         if !queued {
             metrics::counter!("tidelog_ingest_log_dropped_total").increment(1);
@@ -140,7 +145,17 @@ fn position_headers(space: &SpaceId, last: Position) -> HeaderMap {
 pub(crate) async fn publish_log(broker: Broker, queue: mpsc::Receiver<LogMessage>) {
     let publish = |message: LogMessage| {
         let broker = broker.clone();
-        async move { broker.publish_segment(message.slot, message.headers, message.payload).await }
+        async move {
+            let LogMessage { slot, headers, payload, committed_at, publishing } = message;
+            let published = broker.publish_segment(slot, headers, payload).await;
+            if published.is_ok() {
+                metrics::histogram!("tidelog_ingest_stage_seconds", "stage" => "announced")
+                    .record(committed_at.elapsed().as_secs_f64());
+            } else {
+                publishing.fail();
+            }
+            published
+        }
     };
     let mut published = ReceiverStream::new(queue).map(publish).buffered(IN_FLIGHT);
     while let Some(result) = published.next().await {

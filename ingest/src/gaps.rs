@@ -82,11 +82,6 @@ impl Gaps {
         self.trying.remove(&key(incoming));
     }
 
-    /// The delayed batches.
-    pub(crate) fn all(&self) -> impl Iterator<Item = &Incoming> {
-        self.delayed.iter().map(|delayed| &delayed.incoming)
-    }
-
     /// How many batches are delayed.
     pub(crate) fn len(&self) -> usize {
         self.delayed.len()

@@ -1,19 +1,18 @@
 //! A batch, or a command, together with the broker message that brought it.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use async_nats::jetstream::{AckKind, Message};
+use async_nats::jetstream::Message;
 use tidelog_events::command::CommandMessage;
 use tidelog_events::frame::PushHeader;
 use tidelog_events::protocol::UtcTime;
-use tidelog_runtime::{broker, telemetry};
+use tidelog_runtime::broker::Delivery;
+use tidelog_runtime::telemetry::{self, Trace};
 use tracing::Span;
 
 use crate::batch::{Batch, Unreadable};
 use crate::room::{Held, Place};
-
-const GIVE_BACK_DELAY: Duration = Duration::from_millis(250);
 
 /// What a message brought.
 pub(crate) enum Arrived {
@@ -23,7 +22,7 @@ pub(crate) enum Arrived {
 
 impl Arrived {
     /// Reads the message; what cannot be read comes back with the reason.
-    pub(crate) fn read(held: Held) -> Result<Self, Box<(Message, Unreadable)>> {
+    pub(crate) fn read(held: Held) -> Result<Self, Box<(Arc<Delivery>, Unreadable)>> {
         if header(&held.message, CommandMessage::NAME).is_some() {
             IncomingCommand::read(held).map(Self::Command)
         } else {
@@ -35,26 +34,28 @@ impl Arrived {
 /// A command to be carried out.
 pub(crate) struct IncomingCommand {
     pub(crate) command: CommandMessage,
-    /// Of the request that sent it.
+    /// On the lines of the log.
     pub(crate) span: Span,
+    /// Of the request that sent it.
+    pub(crate) trace: Trace,
     held: Held,
 }
 
 impl IncomingCommand {
-    fn read(held: Held) -> Result<Self, Box<(Message, Unreadable)>> {
+    fn read(held: Held) -> Result<Self, Box<(Arc<Delivery>, Unreadable)>> {
         let told = header(&held.message, CommandMessage::NAME).unwrap_or_default();
         match serde_json::from_str::<CommandMessage>(told) {
             Ok(command) => {
-                let span = tracing::info_span!("command", trace_id = tracing::field::Empty);
-                telemetry::set_parent_from_nats(&span, held.message.headers.as_ref());
-                Ok(Self { command, span, held })
+                let trace = trace("command", &held.message);
+                let span = tracing::error_span!("command", trace_id = %trace.id());
+                Ok(Self { command, span, trace, held })
             }
             Err(error) => Err(Box::new((held.message, Unreadable::Command(error)))),
         }
     }
 
     /// The message as it came.
-    pub(crate) fn message(&self) -> &Message {
+    pub(crate) fn message(&self) -> &Delivery {
         &self.held.message
     }
 }
@@ -62,21 +63,24 @@ impl IncomingCommand {
 /// A batch to be settled.
 pub(crate) struct Incoming {
     pub(crate) batch: Batch,
-    /// Of the request that pushed it.
+    /// On the lines of the log.
     pub(crate) span: Span,
-    message: Message,
+    /// Of the request that pushed it.
+    pub(crate) trace: Trace,
+    message: Arc<Delivery>,
     place: Arc<Place>,
 }
 
 impl Incoming {
-    fn read(held: Held) -> Result<Self, Box<(Message, Unreadable)>> {
+    fn read(held: Held) -> Result<Self, Box<(Arc<Delivery>, Unreadable)>> {
         let Held { message, place } = held;
         match Batch::read(header(&message, PushHeader::NAME), &message.payload) {
             Ok(batch) => {
+                let trace = trace("batch", &message);
+                let device = batch.header.device_id.as_ref().map(tracing::field::display);
                 let space = tracing::field::display(&batch.header.space);
-                let span = tracing::info_span!("batch", space, trace_id = tracing::field::Empty);
-                telemetry::set_parent_from_nats(&span, message.headers.as_ref());
-                Ok(Self { batch, span, message, place })
+                let span = tracing::error_span!("batch", space, device, trace_id = %trace.id());
+                Ok(Self { batch, span, trace, message, place })
             }
             Err(unreadable) => Err(Box::new((message, unreadable))),
         }
@@ -84,7 +88,8 @@ impl Incoming {
 
     /// The same message with its batch rewritten.
     pub(crate) fn rewritten(&self, batch: Batch) -> Self {
-        Self { batch, span: self.span.clone(), message: self.message.clone(), place: self.place.clone() }
+        let (span, trace) = (self.span.clone(), self.trace.clone());
+        Self { batch, span, trace, message: self.message.clone(), place: self.place.clone() }
     }
 
     /// Bytes of the message and of what its frames decode to.
@@ -93,8 +98,13 @@ impl Incoming {
     }
 
     /// The message as it came.
-    pub(crate) fn message(&self) -> &Message {
+    pub(crate) fn message(&self) -> &Delivery {
         &self.message
+    }
+
+    /// When the broker took the batch.
+    pub(crate) fn published(&self) -> SystemTime {
+        published(&self.message)
     }
 
     /// Time since the gateway published the batch.
@@ -104,16 +114,14 @@ impl Incoming {
         let age_ms = i128::from(now.0) - published_ms;
         Duration::from_millis(u64::try_from(age_ms).unwrap_or_default())
     }
+}
 
-    /// Tells the broker that the batch is settled.
-    pub(crate) async fn acknowledge(&self) {
-        acknowledge(&self.message).await;
-    }
+fn trace(name: &'static str, message: &Message) -> Trace {
+    Trace::of_message(name, "PUSH", message.headers.as_ref(), published(message))
+}
 
-    /// Tells the broker that the batch is still being worked on.
-    pub(crate) async fn in_progress(&self) {
-        send(&self.message, AckKind::Progress).await;
-    }
+fn published(message: &Message) -> SystemTime {
+    message.info().map_or_else(|_| telemetry::now(), |about| about.published.into())
 }
 
 /// The header that the gateway wrote, of a batch or of a command, if there is one.
@@ -123,20 +131,4 @@ pub(crate) fn told(message: &Message) -> Option<&str> {
 
 fn header<'a>(message: &'a Message, name: &str) -> Option<&'a str> {
     message.headers.as_ref()?.get(name).map(async_nats::HeaderValue::as_str)
-}
-
-/// Tells the broker that the message is settled.
-pub(crate) async fn acknowledge(message: &Message) {
-    send(message, AckKind::Ack).await;
-}
-
-/// Asks the broker to hand the message to somebody else, in a moment: at once it might come to this very process,
-/// whose intake is only just ending.
-pub(crate) async fn give_back(message: &Message) {
-    send(message, AckKind::Nak(Some(GIVE_BACK_DELAY))).await;
-}
-
-/// A lost one costs a redelivery, which the watermarks make harmless.
-pub(crate) async fn send(message: &Message, kind: AckKind) {
-    broker::acknowledge(message.ack_with(kind)).await;
 }

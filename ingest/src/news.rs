@@ -6,29 +6,37 @@ use std::collections::BTreeMap;
 use tidelog_events::code::Refusal;
 use tidelog_events::id::{Position, Sequence, SpaceId};
 use tidelog_events::protocol::{Outcome, Receipt};
-use tracing::Span;
+use tidelog_runtime::telemetry::Trace;
+use tokio::time::Instant;
 
 use crate::commit::Appended;
 use crate::incoming::Incoming;
 
 /// What is to be announced, in the order in which it is.
-#[derive(Default)]
 pub(crate) struct News {
+    /// When that was, about.
+    pub(crate) committed_at: Instant,
     /// By the subject on which a gateway waits.
     pub(crate) receipts: BTreeMap<String, Vec<Receipt>>,
-    /// Appended, each with the span of the push that brought it.
-    pub(crate) segments: Vec<(Box<Appended>, Span)>,
+    /// Appended, each with the trace of the push that brought it.
+    pub(crate) segments: Vec<(Box<Appended>, Trace)>,
     /// Of spaces to which a batch brought nothing new: what it repeats may never have been announced.
     pub(crate) heads: Vec<(SpaceId, Position)>,
 }
 
 impl News {
+    /// Nothing yet, of what was committed just now.
+    pub(crate) fn new() -> Self {
+        let (receipts, segments, heads) = Default::default();
+        Self { committed_at: Instant::now(), receipts, segments, heads }
+    }
+
     /// A batch that the transaction settled.
     pub(crate) fn settled(&mut self, incoming: &Incoming, outcome: Outcome, appended: Option<Box<Appended>>) {
-        count(&outcome);
+        count(incoming, &outcome);
         tracing::debug!(parent: &incoming.span, ?outcome, "settled");
         if let Some(appended) = appended {
-            self.segments.push((appended, incoming.span.clone()));
+            self.segments.push((appended, incoming.trace.clone()));
         } else if let Outcome::Committed(committed) = &outcome {
             self.heads.push((incoming.batch.header.space.clone(), committed.head));
         }
@@ -39,7 +47,7 @@ impl News {
     pub(crate) fn gap(&mut self, incoming: &Incoming, expected: Sequence) {
         let detail = format!("the device's next event must have sequence {expected}");
         let outcome = Outcome::Refused { code: Refusal::SequenceGap, detail, expected: Some(expected) };
-        count(&outcome);
+        count(incoming, &outcome);
         self.receipt(incoming, outcome);
     }
 
@@ -56,7 +64,7 @@ impl News {
     }
 }
 
-fn count(outcome: &Outcome) {
+fn count(incoming: &Incoming, outcome: &Outcome) {
     let label = match outcome {
         Outcome::Committed(committed) => match (committed.first, committed.last) {
             (Some(first), Some(last)) => {
@@ -69,4 +77,5 @@ fn count(outcome: &Outcome) {
         Outcome::Refused { code, .. } => code.as_str(),
     };
     metrics::counter!("tidelog_ingest_batches_total", "outcome" => label).increment(1);
+    incoming.trace.set("tidelog.outcome", label);
 }

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use sqlx::PgPool;
+use tidelog_events::protocol::UtcTime;
+use tidelog_runtime::clock::Clock;
 use tidelog_runtime::database::{self, DatabaseFault, classify};
 use tidelog_runtime::readiness::Check;
 use tokio::time::{Instant, sleep};
@@ -28,6 +30,7 @@ pub(crate) struct Persistence {
     pub(crate) pool: PgPool,
     pub(crate) committer: Committer,
     pub(crate) database: Check,
+    pub(crate) clock: Clock,
     pub(crate) synchronous_failover: bool,
     pub(crate) shutdown: CancellationToken,
 }
@@ -43,13 +46,11 @@ impl Persistence {
         let mut back_from_outage = false;
         let mut failures = 0;
         loop {
-            let started = Instant::now();
+            let (started, taken_at) = (Instant::now(), self.clock.now());
             let error = match self.attempt(&batches, back_from_outage).await {
                 Ok(dispositions) => {
                     self.database.pass();
-                    metrics::histogram!("tidelog_ingest_transaction_seconds")
-                        .record(started.elapsed().as_secs_f64());
-                    metrics::histogram!("tidelog_ingest_transaction_batches").record(batches.len() as f64);
+                    count(started.elapsed(), round, &dispositions, taken_at);
                     return Some(Ok(dispositions));
                 }
                 Err(error) => error,
@@ -60,7 +61,12 @@ impl Persistence {
             };
             match fault {
                 DatabaseFault::Poison => return Some(Err(error)),
-                DatabaseFault::Conflict => tracing::debug!(%error, "a conflict; trying again"),
+                DatabaseFault::Conflict => {
+                    tracing::debug!(%error, "a conflict; trying again");
+                    // Also when stopping: the next try will do.
+                    sleep(pause).await;
+                    continue;
+                }
                 DatabaseFault::Outage | DatabaseFault::Defect => {
                     // Only failures of the round itself count: not those of a database that is away.
                     let alone = round.len() == 1;
@@ -71,8 +77,8 @@ impl Persistence {
                     }
                     back_from_outage = true;
                     self.database.fail(error.to_string());
-                    tracing::warn!(%error, "the database takes nothing; trying again");
-                    join_all(round.iter().map(Incoming::in_progress)).await;
+                    tracing::debug!(%error, "the database takes nothing; trying again");
+                    join_all(round.iter().map(|incoming| incoming.message().in_progress())).await;
                 }
             }
             tokio::select! {
@@ -96,6 +102,21 @@ impl Persistence {
             incarnation::check(&self.pool, self.synchronous_failover).await?;
         }
         self.committer.commit(batches).await
+    }
+}
+
+/// Counts a transaction and the way that its batches had to it. Those that it did not settle are counted with the one that
+/// does.
+fn count(took: Duration, round: &[Incoming], dispositions: &[Disposition], taken_at: UtcTime) {
+    let seconds = took.as_secs_f64();
+    metrics::histogram!("tidelog_ingest_transaction_seconds").record(seconds);
+    metrics::histogram!("tidelog_ingest_transaction_batches").record(round.len() as f64);
+    metrics::histogram!("tidelog_ingest_stage_seconds", "stage" => "commit").record(seconds);
+    let queued = metrics::histogram!("tidelog_ingest_stage_seconds", "stage" => "queued");
+    for (incoming, disposition) in round.iter().zip(dispositions) {
+        if let Disposition::Settled { .. } = disposition {
+            queued.record(incoming.age(taken_at).as_secs_f64());
+        }
     }
 }
 

@@ -3,15 +3,15 @@
 
 use std::error::Error;
 
-use async_nats::jetstream::Message;
 use bytes::Bytes;
 use sqlx::PgPool;
 use tidelog_events::code::Fault;
 use tidelog_events::frame::{PushHeader, QuarantineReason};
+use tidelog_runtime::broker::Delivery;
 use tidelog_store::quarantined_messages;
 
 use crate::batch::{Batch, Contents};
-use crate::incoming::{self, acknowledge};
+use crate::incoming;
 
 /// The same batch with every event in quarantine.
 pub(crate) fn quarantine_all(batch: &Batch, contents: Contents, reason: &str) -> Batch {
@@ -37,9 +37,9 @@ pub(crate) fn quarantine_all(batch: &Batch, contents: Contents, reason: &str) ->
     Batch { header, frame: Bytes::new(), quarantined }
 }
 
-/// Keeps a message whole, with the reason, and acknowledges it. While the database is away it is left to come
+/// Keeps a message whole, with the reason, and acknowledges it. While the database is away it is given back, to come
 /// again.
-pub(crate) async fn keep(pool: &PgPool, message: &Message, reason: &(dyn Error + Sync)) {
+pub(crate) async fn keep(pool: &PgPool, message: &Delivery, reason: &(dyn Error + Sync)) {
     let header = incoming::told(message).unwrap_or_default();
     let told: serde_json::Value = serde_json::from_str(header).unwrap_or_default();
     let space = told["space"].as_str().or(told["command"]["space"].as_str()).unwrap_or_default();
@@ -48,7 +48,7 @@ pub(crate) async fn keep(pool: &PgPool, message: &Message, reason: &(dyn Error +
         Ok(()) => {
             metrics::counter!("tidelog_ingest_poison_total", "kind" => "message").increment(1);
             tracing::error!(space, reason, "a message is kept in quarantine");
-            acknowledge(message).await;
+            message.acknowledge().await;
         }
         Err(error) => tracing::warn!(%error, "a message could not be kept; it will come again"),
     }

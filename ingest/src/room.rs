@@ -3,8 +3,8 @@
 
 use std::sync::Arc;
 
-use async_nats::jetstream::Message;
 use tidelog_events::frame::inspect;
+use tidelog_runtime::broker::Delivery;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// What one permit of the semaphore stands for, in bytes.
@@ -19,7 +19,7 @@ pub(crate) struct Room {
 
 /// A message with its place in the room, which is free again when this and its clones are gone.
 pub(crate) struct Held {
-    pub(crate) message: Message,
+    pub(crate) message: Arc<Delivery>,
     pub(crate) place: Arc<Place>,
 }
 
@@ -38,11 +38,11 @@ impl Room {
     }
 
     /// Waits until there is room for the message. One that is larger than the room takes all of it.
-    pub(crate) async fn hold(&self, message: Message) -> Option<Held> {
+    pub(crate) async fn hold(&self, message: Delivery) -> Option<Held> {
         let bytes = decoded_bytes(&message.payload);
         let units = bytes.div_ceil(UNIT_BYTES).min(self.units);
         let permit = self.free.clone().acquire_many_owned(units as u32).await.ok()?;
-        Some(Held { message, place: Arc::new(Place { bytes, _permit: permit }) })
+        Some(Held { message: Arc::new(message), place: Arc::new(Place { bytes, _permit: permit }) })
     }
 }
 

@@ -12,11 +12,12 @@ use crate::announce::Announcer;
 use crate::commit::{CommitError, Disposition};
 use crate::config::IngestConfig;
 use crate::gaps::Gaps;
-use crate::incoming::{Arrived, Incoming, IncomingCommand, give_back};
+use crate::incoming::{Arrived, Incoming, IncomingCommand};
 use crate::news::News;
 use crate::persistence::Persistence;
 use crate::poison;
 use crate::room::Held;
+use crate::round::RoundTimes;
 
 /// How soon batches of locked spaces are tried again when there is nothing else to do.
 const LOCKED_RETRY: Duration = Duration::from_millis(3);
@@ -40,50 +41,46 @@ pub(crate) struct Worker {
 }
 
 impl Worker {
-    /// Works until `shutdown`, then gives back what is not settled, so that another replica gets it at once.
+    /// Works until the intake has ended and all that it brought is settled, or, when stopping, the database does not take
+    /// it. What is not settled then is given back by being dropped, and so is what still comes.
     pub(crate) async fn run(mut self, mut messages: mpsc::Receiver<Held>) {
-        self.work(&mut messages).await;
-        messages.close();
-        while let Ok(held) = messages.try_recv() {
-            give_back(&held.message).await;
-        }
-        for incoming in self.locked.iter().chain(self.gaps.all()) {
-            give_back(incoming.message()).await;
-        }
+        while self.work(&mut messages).await {}
+        drop(self);
+        while messages.recv().await.is_some() {}
     }
 
-    async fn work(&mut self, messages: &mut mpsc::Receiver<Held>) {
-        while !self.shutdown.is_cancelled() {
-            let Some(fresh) = self.gather(messages).await else { return };
-            let started = Instant::now();
-            let mut round = std::mem::take(&mut self.locked);
-            round.extend(self.gaps.take_due(Instant::now()));
-            for held in fresh {
-                match Arrived::read(held) {
-                    Ok(Arrived::Batch(incoming)) => round.push(incoming),
-                    Ok(Arrived::Command(command)) => self.hand_over(command).await,
-                    Err(unreadable) => {
-                        poison::keep(&self.persistence.pool, &unreadable.0, &unreadable.1).await;
-                    }
+    /// One round. False where there will be no other.
+    async fn work(&mut self, messages: &mut mpsc::Receiver<Held>) -> bool {
+        let Some(fresh) = self.gather(messages).await else { return false };
+        let started = Instant::now();
+        let mut round = std::mem::take(&mut self.locked);
+        round.extend(self.gaps.take_due(Instant::now()));
+        for held in fresh {
+            match Arrived::read(held) {
+                Ok(Arrived::Batch(incoming)) => round.push(incoming),
+                Ok(Arrived::Command(command)) => self.hand_over(command),
+                Err(unreadable) => {
+                    poison::keep(&self.persistence.pool, &unreadable.0, &unreadable.1).await;
                 }
             }
-            let linger = LINGER_MAX.min(LINGER_PER_BATCH * round.len() as u32);
-            let (most, most_bytes) = (self.config.transaction_batches, self.config.transaction_bytes);
-            for round in in_measure(round, most, most_bytes, Incoming::bytes) {
-                self.settle(round).await;
-            }
-            // Where there is a whole transaction's measure to do, nothing is gained by waiting for more.
-            if messages.len() < most {
-                self.shutdown.run_until_cancelled(sleep_until(started + linger)).await;
+        }
+        let linger = LINGER_MAX.min(LINGER_PER_BATCH * round.len() as u32);
+        let (most, most_bytes) = (self.config.transaction_batches, self.config.transaction_bytes);
+        for round in in_measure(round, most, most_bytes, Incoming::bytes) {
+            if !self.settle(round).await {
+                return false;
             }
         }
+        // Where there is a whole transaction's measure to do, nothing is gained by waiting for more.
+        if messages.len() < most {
+            self.shutdown.run_until_cancelled(sleep_until(started + linger)).await;
+        }
+        true
     }
 
-    /// Commands never hold up batches: those that find no room come again.
-    async fn hand_over(&self, command: IncomingCommand) {
-        if let Err(full) = self.commands.try_send(command) {
-            give_back(full.into_inner().message()).await;
-        }
+    /// Commands never hold up batches: those that find no room are given back, and come again.
+    fn hand_over(&self, command: IncomingCommand) {
+        drop(self.commands.try_send(command));
     }
 
     /// Waits for work, then takes what has come, up to a transaction's measure. `None` when the intake ended.
@@ -99,7 +96,6 @@ impl Worker {
                 fresh.push(held);
             }
             () = sleep_until(wake_at.unwrap_or_else(Instant::now)), if wake_at.is_some() => {}
-            () = self.shutdown.cancelled() => {}
         }
         while fresh.len() < self.config.transaction_batches && bytes < self.config.transaction_bytes {
             let Ok(held) = messages.try_recv() else { break };
@@ -115,13 +111,14 @@ impl Worker {
     }
 
     /// Commits a round and settles each of its batches. A round that the database refuses is halved until the
-    /// batch that it cannot take stands alone.
-    async fn settle(&mut self, round: Vec<Incoming>) {
+    /// batch that it cannot take stands alone. False: the service stops, and the database decides nothing.
+    async fn settle(&mut self, round: Vec<Incoming>) -> bool {
         let mut rounds = vec![round];
         while let Some(mut round) = rounds.pop() {
+            let times = RoundTimes::begin(round.len());
             match self.persistence.commit(&round).await {
-                None => return,
-                Some(Ok(dispositions)) => self.distribute(round, dispositions).await,
+                None => return false,
+                Some(Ok(dispositions)) => self.distribute(round, dispositions, times).await,
                 Some(Err(CommitError::Unreadable { index, source })) => {
                     let bad = round.swap_remove(index);
                     self.keep(&bad, &source).await;
@@ -140,11 +137,18 @@ impl Worker {
                 }
             }
         }
+        true
     }
 
     /// Announces what was committed, acknowledges it, and keeps what was not.
-    async fn distribute(&mut self, round: Vec<Incoming>, dispositions: Vec<Disposition>) {
-        let mut news = News::default();
+    async fn distribute(
+        &mut self,
+        round: Vec<Incoming>,
+        dispositions: Vec<Disposition>,
+        mut times: RoundTimes,
+    ) {
+        times.commit();
+        let mut news = News::new();
         let mut moved = BTreeSet::new();
         let mut settled = Vec::with_capacity(round.len());
         for (incoming, disposition) in round.into_iter().zip(dispositions) {
@@ -169,7 +173,8 @@ impl Worker {
         self.announcer.announce(news).await;
         for incoming in &settled {
             self.gaps.settled(incoming);
-            incoming.acknowledge().await;
+            incoming.message().acknowledge().await;
+            times.settled(incoming);
         }
         // What waited for these devices need not wait for its interval to end.
         for (space, device) in &moved {
@@ -188,16 +193,18 @@ impl Worker {
             Err(unreadable) => return self.keep(&incoming, &unreadable).await,
         };
         let rewritten = [incoming.rewritten(poison::quarantine_all(&incoming.batch, contents, reason))];
+        let times = RoundTimes::begin(1);
         match self.persistence.commit(&rewritten).await {
             None => {}
-            Some(Ok(dispositions)) => self.distribute(rewritten.into(), dispositions).await,
+            Some(Ok(dispositions)) => self.distribute(rewritten.into(), dispositions, times).await,
             Some(Err(error)) => self.keep(&incoming, &error).await,
         }
     }
 
     /// A batch that can only be kept whole; its sender is told that it was not taken.
     async fn keep(&mut self, incoming: &Incoming, reason: &(dyn std::error::Error + Sync)) {
-        let mut news = News::default();
+        let mut news = News::new();
+        incoming.trace.fail();
         news.kept(incoming);
         self.announcer.announce(news).await;
         self.gaps.settled(incoming);

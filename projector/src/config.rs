@@ -4,13 +4,24 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use serde::Deserialize;
-use tidelog_runtime::config::at_most;
+use tidelog_runtime::config::{Config, ConfigError, address, at_most, check_common, positive};
+
+/// Checks all that this service reads of a configuration. No file that it names is looked at.
+///
+/// # Errors
+/// The first that is wrong.
+pub fn check(config: &Config) -> Result<(), ConfigError> {
+    check_common(config)?;
+    config.section::<ProjectorConfig>("projector")?;
+    Ok(())
+}
 
 /// See `config/default.toml`.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ProjectorConfig {
     /// Address of the operations port.
+    #[serde(deserialize_with = "address")]
     pub operations_listen: SocketAddr,
     /// Spaces of one transaction.
     pub transaction_spaces: usize,
@@ -26,6 +37,7 @@ pub struct ProjectorConfig {
     /// How often spaces are looked for whose log goes on behind what is folded, or that must be rebuilt.
     pub sweep_interval_ms: u64,
     /// How long stopping may take.
+    #[serde(deserialize_with = "positive")]
     pub drain_seconds: u64,
 }
 

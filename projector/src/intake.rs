@@ -1,26 +1,17 @@
-//! Takes news from LOG, for as long as the service runs: a broker that goes away, or comes back without its streams,
-//! is waited for. Messages come without their payloads, since the log itself is what is folded.
+//! Takes news from LOG. Messages come without their payloads, since the log itself is what is folded.
 
-use std::time::Duration;
+use std::ops::ControlFlow;
+use std::time::SystemTime;
 
-use anyhow::Context;
 use async_nats::HeaderMap;
-use async_nats::jetstream::consumer::pull::Stream;
-use async_nats::jetstream::message::Acker;
-use futures_util::StreamExt;
 use tidelog_events::frame::{LAST_HEADER, SPACE_HEADER};
 use tidelog_events::id::{Position, SpaceId};
-use tidelog_runtime::broker::{self, Broker};
-use tidelog_runtime::readiness::Check;
+use tidelog_runtime::broker::{Delivery, Fed, PullMeasure};
+use tidelog_runtime::telemetry::{self, Trace};
 use tokio::sync::mpsc;
-use tokio::time::sleep;
-use tokio_util::sync::CancellationToken;
 
-/// The broker says that it is there this often; two misses and the consumer is asked for anew.
-const HEARTBEAT: Duration = Duration::from_secs(5);
-const PAUSE_AFTER_ERROR: Duration = Duration::from_millis(250);
 /// Messages asked for at once.
-const MESSAGES: usize = 1024;
+pub(crate) const MEASURE: PullMeasure = PullMeasure { messages: 1024, bytes: 0 };
 
 /// A space's log goes on.
 pub(crate) struct News {
@@ -28,43 +19,34 @@ pub(crate) struct News {
     /// It reaches at least this.
     pub(crate) last: Position,
     /// To be told when it is folded; none where a sweep found it.
-    pub(crate) message: Option<Acker>,
+    pub(crate) message: Option<LogMessage>,
 }
 
-/// Feeds the worker until `shutdown`.
-pub(crate) async fn run(broker: Broker, news: mpsc::Sender<News>, ready: Check, shutdown: CancellationToken) {
-    while !shutdown.is_cancelled() {
-        let fed = tokio::select! {
-            fed = feed(&broker, &news, &ready) => fed,
-            () = shutdown.cancelled() => return,
-        };
-        match fed {
-            Ok(()) => return,
-            Err(error) => {
-                ready.fail(format!("{error:#}"));
-                tracing::warn!(error = format!("{error:#}"), "the broker hands out no news; asking again");
-                sleep(PAUSE_AFTER_ERROR).await;
-            }
-        }
-    }
+/// The message that brought news, to be settled when they are folded.
+pub(crate) struct LogMessage {
+    delivery: Delivery,
+    /// Of the push whose segment it is.
+    trace: Trace,
+    published: SystemTime,
 }
 
-/// Passes news on until the worker is gone (ok) or the consumer is (an error).
-async fn feed(broker: &Broker, news: &mpsc::Sender<News>, ready: &Check) -> anyhow::Result<()> {
-    let mut messages = open(broker).await?;
-    ready.pass();
-    while let Some(message) = messages.next().await {
-        let (message, acker) = message.context("the consumer failed")?.split();
-        let Some((space, last)) = message.headers.as_ref().and_then(segment) else {
-            tracing::warn!(subject = %message.subject, "a message of LOG names no segment; left out");
-            acknowledge(&acker).await;
-            continue;
+/// Passes news to the worker.
+pub(crate) struct Intake(pub(crate) mpsc::Sender<News>);
+
+impl Fed for Intake {
+    async fn take(&self, delivery: Delivery) -> ControlFlow<()> {
+        let Some((space, last)) = delivery.headers.as_ref().and_then(segment) else {
+            tracing::warn!(subject = %delivery.subject, "a message of LOG names no segment; left out");
+            delivery.acknowledge().await;
+            return ControlFlow::Continue(());
         };
-        if news.send(News { space, last, message: Some(acker) }).await.is_err() {
-            return Ok(());
+        let message = Some(LogMessage::new(delivery));
+        // The worker is gone.
+        if self.0.send(News { space, last, message }).await.is_err() {
+            return ControlFlow::Break(());
         }
+        ControlFlow::Continue(())
     }
-    anyhow::bail!("the consumer ended")
 }
 
 /// Which space's log goes on, and how far.
@@ -74,19 +56,32 @@ fn segment(headers: &HeaderMap) -> Option<(SpaceId, Position)> {
     Some((space, Position(last)))
 }
 
-async fn open(broker: &Broker) -> anyhow::Result<Stream> {
-    let consumer = broker.projector_consumer().await.context("no consumer")?;
-    consumer
-        .stream()
-        .max_messages_per_batch(MESSAGES)
-        .heartbeat(HEARTBEAT)
-        .expires(4 * HEARTBEAT)
-        .messages()
-        .await
-        .context("the consumer cannot be read")
+/// When a transaction began and was committed, and how many spaces it had.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Folded {
+    pub(crate) begun: SystemTime,
+    pub(crate) committed: SystemTime,
+    pub(crate) spaces: usize,
 }
 
-/// Tells the broker that the message is settled. A lost acknowledgement costs a redelivery, which `applied` makes harmless.
-pub(crate) async fn acknowledge(message: &Acker) {
-    broker::acknowledge(message.ack()).await;
+impl LogMessage {
+    fn new(delivery: Delivery) -> Self {
+        let published = delivery.info().map_or_else(|_| telemetry::now(), |about| about.published.into());
+        let trace = Trace::of_message("fold", "LOG", delivery.headers.as_ref(), published);
+        Self { delivery, trace, published }
+    }
+
+    /// The space was folded in that transaction; or it was not, and stands aside.
+    pub(crate) async fn settle(self, folded: Option<Folded>) {
+        let Self { delivery, trace, published } = self;
+        if let Some(Folded { begun, committed, spaces }) = folded {
+            trace.step("queue", published, begun, &[]);
+            let spaces = i64::try_from(spaces).unwrap_or(i64::MAX);
+            trace.step("commit", begun, committed, &[("tidelog.transaction.spaces", spaces)]);
+        } else {
+            trace.fail();
+        }
+        trace.end();
+        delivery.acknowledge().await;
+    }
 }

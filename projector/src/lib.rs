@@ -23,32 +23,40 @@ use std::time::Duration;
 
 use sqlx::PgPool;
 use tidelog_events::schema::Schema;
-use tidelog_runtime::broker::Broker;
-use tidelog_runtime::metrics::{Metric, MetricKind};
+use tidelog_runtime::broker::{Broker, Feed, FeedFrom};
+use tidelog_runtime::database;
+use tidelog_runtime::metrics::Metric;
 use tidelog_runtime::readiness::Readiness;
-use tidelog_runtime::shutdown::{Drain, feed_worker};
+use tidelog_runtime::shutdown::{Drain, with_worker};
+use tidelog_store::tables;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 pub use base::{DamagedPart, DamagedSnapshot};
-pub use config::{Measure, ProjectorConfig};
+pub use config::{Measure, ProjectorConfig, check};
 pub use rebuild::{Rebuilder, Rebuilt};
 pub use transaction::{Damage, FoldError};
 
 use crate::aside::Aside;
+use crate::intake::Intake;
 use crate::outdated::Outdated;
 use crate::project::Projector;
 use crate::worker::Worker;
 
 /// The metrics of this service.
 pub const METRICS: &[Metric] = &[
-    ("tidelog_projector_events_total", MetricKind::Counter, "Events folded into entities"),
-    ("tidelog_projector_skipped_events_total", MetricKind::Counter, "Events that the fold skipped"),
-    ("tidelog_projector_transaction_seconds", MetricKind::Histogram, "Time of a transaction"),
-    ("tidelog_projector_transaction_spaces", MetricKind::Histogram, "Spaces of a transaction"),
-    ("tidelog_projector_behind_spaces", MetricKind::Gauge, "Spaces that a sweep found behind their log"),
-    ("tidelog_projector_failures_total", MetricKind::Counter, "Times that a space could not be folded"),
-    ("tidelog_projector_rebuilds_total", MetricKind::Counter, "Rebuilds that were finished"),
+    Metric::counter("tidelog_projector_events_total", "Events folded into entities"),
+    Metric::counter("tidelog_projector_skipped_events_total", "Events that the fold skipped"),
+    Metric::histogram("tidelog_projector_transaction_seconds", "Time of a transaction"),
+    Metric::histogram("tidelog_projector_transaction_spaces", "Spaces of a transaction"),
+    Metric::histogram(
+        "tidelog_projector_lag_seconds",
+        "From an event's arrival at a gateway until it is folded: of each transaction, the oldest event",
+    ),
+    Metric::gauge("tidelog_projector_behind_spaces", "Spaces that a sweep found behind their log"),
+    Metric::gauge("tidelog_projector_behind_events", "Events by which these are behind, together"),
+    Metric::counter("tidelog_projector_failures_total", "Times that a space could not be folded"),
+    Metric::counter("tidelog_projector_rebuilds_total", "Rebuilds that were finished"),
 ];
 
 /// News on their way to the worker.
@@ -77,6 +85,9 @@ pub struct Deps {
 pub async fn run(deps: Deps, shutdown: CancellationToken) -> anyhow::Result<()> {
     let Deps { pool, broker, schema, config, deadline, readiness } = deps;
     let (database, intake) = (readiness.check("database"), readiness.check("broker"));
+    if !database::until_ready(&database, &shutdown, tables::look(&pool)).await {
+        return Ok(());
+    }
     let drain = Drain::new(Duration::from_secs(config.drain_seconds));
     let (news, queue) = mpsc::channel(QUEUE);
     let worker = Worker {
@@ -91,11 +102,15 @@ pub async fn run(deps: Deps, shutdown: CancellationToken) -> anyhow::Result<()> 
     let rebuilder = Rebuilder::new(pool.clone(), config.measure(), deadline)?;
     let outdated = Outdated { rebuilder, schema, aside: Aside::default() };
     drain.spawn(outdated.run(config.sweep_interval(), shutdown.clone()));
+    drain.spawn(database::measure(pool.clone(), shutdown.clone()));
+    drain.spawn(broker.clone().watch_log(shutdown.clone()));
     drain.spawn(sweep::run(pool, config.sweep_interval(), news.clone(), shutdown.clone()));
-    let connection = broker.clone();
-    let feeding = Box::pin(intake::run(broker, news, intake, shutdown.clone()));
-    let ended = feed_worker(feeding, worker, &drain, &shutdown).await;
-    // The last acknowledgements must leave before the process does.
-    connection.flush().await;
+    let (connection, stop) = (broker.clone(), shutdown.clone());
+    let (returns, giving_back) = broker.give_back();
+    let (from, measure) = (FeedFrom::Projector, intake::MEASURE);
+    let feed = Feed { broker, from, measure, returns, ready: intake, shutdown: stop };
+    drain.spawn(Box::pin(feed.run(Intake(news))));
+    let ended = with_worker(worker, &drain, &shutdown).await;
+    giving_back.finish(&connection).await;
     Ok(ended?)
 }

@@ -8,7 +8,9 @@ use sqlx::PgPool;
 use tidelog_events::fold::DamagedLog;
 use tidelog_events::frame::FrameError;
 use tidelog_events::id::{Position, SpaceId};
+use tidelog_events::protocol::UtcTime;
 use tidelog_events::schema::Schema;
+use tidelog_runtime::clock::Clock;
 use tidelog_runtime::failpoint::{Failpoint, reach};
 use tidelog_store::projections::{self, Projection};
 
@@ -40,11 +42,13 @@ pub(crate) enum Progress {
 /// Folds spaces into what is read.
 pub(crate) struct Projector {
     folder: Folder,
+    /// Of the lag that is measured, and nothing else.
+    clock: Clock,
 }
 
 impl Projector {
     pub(crate) fn new(pool: PgPool, measure: Measure, deadline: Duration) -> Result<Self, FrameError> {
-        Ok(Self { folder: Folder::new(pool, measure, deadline)? })
+        Ok(Self { folder: Folder::new(pool, measure, deadline)?, clock: Clock::system() })
     }
 
     /// The pool, to ask whether the database is there.
@@ -83,7 +87,7 @@ impl Projector {
         projections::advance(&mut transaction, &moves.moved).await?;
         reach(Failpoint::ProjectorBeforeCommit);
         transaction.commit().await?;
-        moves.targets.iter().for_each(Target::count);
+        moves.count(self.clock.now());
         Ok(progress)
     }
 }
@@ -126,6 +130,15 @@ impl Moves {
             self.left.push(projection);
         }
         (space, Progress::Folded { applied, caught_up })
+    }
+
+    /// Counts what is committed, and how late it is.
+    fn count(&self, now: UtcTime) {
+        self.targets.iter().for_each(Target::count);
+        if let Some(oldest) = self.targets.iter().filter_map(|target| target.oldest).min() {
+            let lag_ms = now.0.saturating_sub(oldest.0).max(0);
+            metrics::histogram!("tidelog_projector_lag_seconds").record(lag_ms as f64 / 1000.0);
+        }
     }
 
     fn left_behind(&mut self) -> impl Iterator<Item = (SpaceId, Progress)> {

@@ -42,7 +42,7 @@ pub(crate) async fn run(
 }
 
 async fn sweep(pool: &PgPool, suspects: &mut Suspects, news: &mpsc::Sender<News>) -> sqlx::Result<()> {
-    let mut behind = 0;
+    let (mut behind, mut events) = (0, 0);
     let mut after = String::new();
     let mut look = Suspects::default();
     loop {
@@ -51,6 +51,7 @@ async fn sweep(pool: &PgPool, suspects: &mut Suspects, news: &mpsc::Sender<News>
         });
         let page = page.await?;
         behind += page.len();
+        events += page.iter().map(|space| space.head.0.saturating_sub(space.applied.0)).sum::<u64>();
         let is_last = page.len() < PAGE as usize;
         if let Some(last) = page.last() {
             last.space.as_str().clone_into(&mut after);
@@ -69,6 +70,7 @@ async fn sweep(pool: &PgPool, suspects: &mut Suspects, news: &mpsc::Sender<News>
         }
     }
     metrics::gauge!("tidelog_projector_behind_spaces").set(behind as f64);
+    metrics::gauge!("tidelog_projector_behind_events").set(events as f64);
     *suspects = look;
     Ok(())
 }

@@ -9,6 +9,7 @@ use sqlx::{PgConnection, PgPool};
 use tidelog_events::fold::{DamagedLine, DamagedLog, Delta, Span, StateHash};
 use tidelog_events::frame::Decoder;
 use tidelog_events::id::{Position, SpaceId};
+use tidelog_events::protocol::UtcTime;
 use tidelog_events::schema::Schema;
 use tidelog_runtime::database::out_of_time;
 use tidelog_store::segments::{self, Segment};
@@ -85,12 +86,24 @@ pub(crate) struct Target {
     /// Events that were folded, and those among them that the fold skipped.
     pub(crate) events: u64,
     pub(crate) skipped: u64,
+    /// When the oldest of them came. What lay in quarantine before does not count.
+    pub(crate) oldest: Option<UtcTime>,
 }
 
 impl Target {
     pub(crate) fn new(space: SpaceId, generation: i32, applied: Position, state_hash: StateHash) -> Self {
         let delta = Delta::default();
-        Self { space, generation, before: applied, applied, state_hash, delta, events: 0, skipped: 0 }
+        Self {
+            space,
+            generation,
+            before: applied,
+            applied,
+            state_hash,
+            delta,
+            events: 0,
+            skipped: 0,
+            oldest: None,
+        }
     }
 
     /// Counts what is committed.
@@ -192,7 +205,7 @@ impl Folder {
         segments: &Segments,
         schema: &Schema,
     ) -> Result<(), DamagedLog> {
-        (target.applied, target.delta) = (target.before, Delta::default());
+        (target.applied, target.delta, target.oldest) = (target.before, Delta::default(), None);
         for segment in segments.get(&target.space).into_iter().flatten() {
             if target.applied < through {
                 self.take(target, segment, through, schema)?;
@@ -213,6 +226,9 @@ impl Folder {
         let (applied, bytes) =
             target.delta.take(&segment.header, &segment.frame, span, &mut self.decoder, schema)?;
         target.applied = applied;
+        let arrived = segment.header.batches.iter().filter(|batch| !batch.released);
+        let oldest = arrived.map(|batch| batch.received_at);
+        target.oldest = target.oldest.into_iter().chain(oldest).min();
         Ok(bytes)
     }
 }

@@ -3,20 +3,20 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use async_nats::jetstream::message::Acker;
 use tidelog_events::id::SpaceId;
 use tidelog_events::schema::Schema;
 use tidelog_runtime::database::{DatabaseFault, classify};
 use tidelog_runtime::failpoint::{Failpoint, reach};
 use tidelog_runtime::readiness::Check;
+use tidelog_runtime::telemetry;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use crate::backlog::Backlog;
-use crate::intake::{News, acknowledge};
+use crate::intake::{Folded, LogMessage, News};
 use crate::project::{Progress, Projector};
 use crate::transaction::FoldError;
 
@@ -27,6 +27,9 @@ const FAILURES_MAX: u32 = 2;
 
 /// The more spaces a round has, the more load there is, and the more there is to gain from a larger next round.
 const LINGER_PER_SPACE: Duration = Duration::from_millis(1);
+
+/// When a transaction began, and what it made of each space.
+type Decided = (SystemTime, BTreeMap<SpaceId, Progress>);
 
 /// One worker; a process has one, an installation as many as it has replicas.
 pub(crate) struct Worker {
@@ -40,32 +43,32 @@ pub(crate) struct Worker {
 }
 
 impl Worker {
-    /// Works until `shutdown`, or until nobody can bring news any more. What is not settled then, the broker hands to
-    /// another replica.
+    /// Works until `shutdown`, and then on what there is news of, until nobody can bring any more or the database does not
+    /// answer. What is not settled then is given back by being dropped.
     pub(crate) async fn run(mut self, mut news: mpsc::Receiver<News>) {
         let mut backlog = Backlog::new();
-        self.wait_for_database().await;
         while self.gather(&mut backlog, &mut news).await {
             let started = Instant::now();
             let round = backlog.next_round(self.spaces_max, started);
             let linger = self.linger.min(LINGER_PER_SPACE * round.len() as u32);
-            if !round.is_empty() {
-                self.fold(&mut backlog, round).await;
+            if !round.is_empty() && !self.fold(&mut backlog, round).await {
+                break;
             }
             // Under load more events of the same entities come in a moment: each is then written once for all of them.
             if backlog.next_due(Instant::now()).is_none() {
                 self.shutdown.run_until_cancelled(sleep_until(started + linger)).await;
             }
         }
+        drop(backlog);
+        while news.recv().await.is_some() {}
     }
 
     /// Waits for something to do, then takes all the news there is. False at the end.
-    async fn gather(&self, backlog: &mut Backlog<Acker>, news: &mut mpsc::Receiver<News>) -> bool {
+    async fn gather(&self, backlog: &mut Backlog<LogMessage>, news: &mut mpsc::Receiver<News>) -> bool {
         let due = backlog.next_due(Instant::now());
         let mut fresh = Vec::new();
         tokio::select! {
             biased;
-            () = self.shutdown.cancelled() => return false,
             _ = news.recv_many(&mut fresh, crate::QUEUE) => if fresh.is_empty() { return false },
             () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {}
         }
@@ -75,67 +78,74 @@ impl Worker {
         let now = Instant::now();
         for News { space, last, message } in fresh {
             if let Some(settled) = backlog.add(space, last, message, now) {
-                acknowledge(&settled).await;
+                settled.settle(None).await;
             }
         }
         true
     }
 
     /// Folds a round and settles its spaces. A round that the database refuses is folded space by space, so that it
-    /// is one space that stands aside, and not all.
-    async fn fold(&mut self, backlog: &mut Backlog<Acker>, round: Vec<SpaceId>) {
+    /// is one space that stands aside, and not all. False: the service stops, and the database decides nothing.
+    async fn fold(&mut self, backlog: &mut Backlog<LogMessage>, round: Vec<SpaceId>) -> bool {
         match self.until_decided(&round).await {
-            None => {}
-            Some(Ok(progress)) => {
+            None => return false,
+            Some(Ok((begun, progress))) => {
+                let folded = Folded { begun, committed: telemetry::now(), spaces: round.len() };
                 reach(Failpoint::ProjectorAfterCommit);
                 for (space, progress) in progress {
-                    acknowledge_all(settle(backlog, &space, progress)).await;
+                    let is_damaged = matches!(progress, Progress::Damaged(_));
+                    let settled = settle(backlog, &space, progress);
+                    settle_all(settled, (!is_damaged).then_some(folded)).await;
                 }
             }
             Some(Err(error)) => {
                 if let [alone] = round.as_slice() {
-                    return acknowledge_all(stand_aside(backlog, alone, &error)).await;
+                    settle_all(stand_aside(backlog, alone, &error), None).await;
+                    return true;
                 }
                 tracing::warn!(%error, spaces = round.len(), "the database refuses a round; taking it apart");
                 for space in round {
-                    if !self.shutdown.is_cancelled() {
-                        Box::pin(self.fold(backlog, vec![space])).await;
+                    if !Box::pin(self.fold(backlog, vec![space])).await {
+                        return false;
                     }
                 }
             }
         }
+        true
     }
 
-    /// Tries until the database has decided; `None` on shutdown.
-    async fn until_decided(
-        &mut self,
-        round: &[SpaceId],
-    ) -> Option<Result<BTreeMap<SpaceId, Progress>, FoldError>> {
+    /// Tries until the database has decided, and says when that try began; `None` on shutdown.
+    async fn until_decided(&mut self, round: &[SpaceId]) -> Option<Result<Decided, FoldError>> {
         let mut pause = OUTAGE_PAUSE_MIN;
         let mut failures = 0;
         loop {
             let schema = self.schema.borrow().clone();
-            let started = Instant::now();
+            let (begun, started) = (telemetry::now(), Instant::now());
             let error = match self.projector.project(round, &schema).await {
                 Ok(progress) => {
                     self.database.pass();
                     metrics::histogram!("tidelog_projector_transaction_seconds")
                         .record(started.elapsed().as_secs_f64());
                     metrics::histogram!("tidelog_projector_transaction_spaces").record(round.len() as f64);
-                    return Some(Ok(progress));
+                    return Some(Ok((begun, progress)));
                 }
                 Err(error) => error,
             };
             match fault(&error) {
                 DatabaseFault::Poison => return Some(Err(error)),
-                DatabaseFault::Conflict => tracing::debug!(%error, "a conflict; trying again"),
+                DatabaseFault::Conflict => {
+                    tracing::debug!(%error, "a conflict; trying again");
+                    // Also when stopping: the next try will do.
+                    sleep(pause).await;
+                    continue;
+                }
                 DatabaseFault::Outage | DatabaseFault::Defect => {
                     failures += u32::from(self.is_reachable().await);
                     if failures > FAILURES_MAX {
                         return Some(Err(error));
                     }
                     self.database.fail(error.to_string());
-                    tracing::warn!(%error, "the database takes nothing; trying again");
+                    tracing::debug!(%error, "the database takes nothing; trying again");
                 }
             }
             tokio::select! {
@@ -143,17 +153,6 @@ impl Worker {
                 () = self.shutdown.cancelled() => return None,
             }
         }
-    }
-
-    async fn wait_for_database(&self) {
-        while !self.is_reachable().await {
-            self.database.fail("it does not answer");
-            tokio::select! {
-                () = sleep(OUTAGE_PAUSE_MAX / 4) => {}
-                () = self.shutdown.cancelled() => return,
-            }
-        }
-        self.database.pass();
     }
 
     async fn is_reachable(&self) -> bool {
@@ -172,7 +171,7 @@ fn fault(error: &FoldError) -> DatabaseFault {
 }
 
 /// Settles a space; returns the messages that are settled with it.
-fn settle(backlog: &mut Backlog<Acker>, space: &SpaceId, progress: Progress) -> Vec<Acker> {
+fn settle(backlog: &mut Backlog<LogMessage>, space: &SpaceId, progress: Progress) -> Vec<LogMessage> {
     match progress {
         Progress::Locked => {
             backlog.locked(space, Instant::now());
@@ -190,10 +189,10 @@ fn settle(backlog: &mut Backlog<Acker>, space: &SpaceId, progress: Progress) -> 
 }
 
 fn stand_aside(
-    backlog: &mut Backlog<Acker>,
+    backlog: &mut Backlog<LogMessage>,
     space: &SpaceId,
     error: &(dyn std::error::Error + 'static),
-) -> Vec<Acker> {
+) -> Vec<LogMessage> {
     metrics::counter!("tidelog_projector_failures_total").increment(1);
     let (settled, pause) = backlog.put_aside(space, Instant::now());
     tracing::error!(%space, error, pause_seconds = pause.as_secs(),
@@ -201,8 +200,8 @@ fn stand_aside(
     settled
 }
 
-async fn acknowledge_all(messages: Vec<Acker>) {
+async fn settle_all(messages: Vec<LogMessage>, folded: Option<Folded>) {
     for message in messages {
-        acknowledge(&message).await;
+        message.settle(folded).await;
     }
 }

@@ -9,9 +9,12 @@ use tidelog_runtime::config::Config;
 use tidelog_runtime::readiness::{Readiness, TOLERANCE};
 use tidelog_runtime::schema_watch::SchemaWatch;
 use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use crate::world::{connect, connect_broker, section};
+use crate::poll::PATIENCE;
+use crate::world::{World, connect, connect_broker, section};
 
 /// Where a gateway listens.
 #[derive(Debug, Clone, Copy)]
@@ -20,8 +23,54 @@ pub(crate) struct Addresses {
     pub(crate) admin: SocketAddr,
 }
 
+/// A gateway that a test stops.
+pub struct Gateway {
+    /// Where its public API is.
+    pub address: SocketAddr,
+    shutdown: CancellationToken,
+    task: JoinHandle<anyhow::Result<()>>,
+}
+
+impl Gateway {
+    /// Tells it to stop, as SIGTERM does.
+    pub fn stop(&self) {
+        self.shutdown.cancel();
+    }
+
+    /// Whether it has ended.
+    pub fn has_ended(&self) -> bool {
+        self.task.is_finished()
+    }
+
+    /// Waits for its end.
+    ///
+    /// # Panics
+    /// When it does not end, or with an error.
+    pub async fn ended(mut self) {
+        let ended = timeout(PATIENCE, &mut self.task).await;
+        ended.expect("it ends in time").expect("no panic").expect("no error");
+    }
+}
+
+impl World {
+    /// Starts another gateway, which the test stops.
+    pub async fn gateway_to_stop(&self) -> Gateway {
+        let shutdown = self.shutdown.child_token();
+        let (addresses, task) = spawn(&self.config, self.clock.clone(), shutdown.clone()).await;
+        Gateway { address: addresses.public, shutdown, task }
+    }
+}
+
 /// Starts one with that configuration and clock; it stops with `shutdown`.
 pub(crate) async fn start(config: &Config, clock: Clock, shutdown: CancellationToken) -> Addresses {
+    spawn(config, clock, shutdown).await.0
+}
+
+async fn spawn(
+    config: &Config,
+    clock: Clock,
+    shutdown: CancellationToken,
+) -> (Addresses, JoinHandle<anyhow::Result<()>>) {
     let bind = async || TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let admin_config: AdminConfig = section(config, "admin");
     let public = bind().await;
@@ -50,6 +99,5 @@ pub(crate) async fn start(config: &Config, clock: Clock, shutdown: CancellationT
         readiness: Readiness::new(TOLERANCE),
     };
     let listeners = tidelog_gateway::Listeners { public, admin };
-    tokio::spawn(tidelog_gateway::run(listeners, deps, shutdown));
-    addresses
+    (addresses, tokio::spawn(tidelog_gateway::run(listeners, deps, shutdown)))
 }

@@ -8,6 +8,7 @@ use tidelog_runtime::clock::Clock;
 use tidelog_runtime::config::{Config, Sources};
 use uuid::Uuid;
 
+use crate::configs::Configs;
 use crate::proxy::Proxy;
 use crate::replicas::Replicas;
 use crate::servers::{PrivateServers, shared_servers};
@@ -18,6 +19,7 @@ pub struct WorldOptions<'a> {
     replicas: Replicas,
     servers: Option<&'a PrivateServers>,
     environment: BTreeMap<String, String>,
+    own: BTreeMap<&'static str, BTreeMap<String, String>>,
     broker_proxy: Option<SocketAddr>,
     database_proxy: Option<SocketAddr>,
     schema: String,
@@ -31,6 +33,7 @@ impl Default for WorldOptions<'_> {
             replicas: Replicas { ingests: 1, projectors: 0, compactors: 0 },
             servers: None,
             environment: BTreeMap::new(),
+            own: BTreeMap::new(),
             broker_proxy: None,
             database_proxy: None,
             schema: std::fs::read_to_string(schema).expect("the example schema"),
@@ -71,8 +74,14 @@ impl<'a> WorldOptions<'a> {
     /// With a key of the configuration, `section.key`, set.
     #[must_use]
     pub fn set(mut self, key: &str, value: impl ToString) -> Self {
-        let name = format!("TIDELOG__{}", key.to_uppercase().replace('.', "__"));
-        self.environment.insert(name, value.to_string());
+        self.environment.insert(variable(key), value.to_string());
+        self
+    }
+
+    /// With a key of the configuration set for one service alone: `gateway`, `ingest`, `projector` or `compactor`.
+    #[must_use]
+    pub fn set_for(mut self, service: &'static str, key: &str, value: impl ToString) -> Self {
+        self.own.entry(service).or_default().insert(variable(key), value.to_string());
         self
     }
 
@@ -105,6 +114,20 @@ impl<'a> WorldOptions<'a> {
         self
     }
 
+    /// Where broker and database are, which is made here, unless a test has made its own.
+    async fn urls(&self, database: &str) -> (String, String) {
+        if ["broker.url", "database.url"].iter().all(|key| self.environment.contains_key(&variable(key))) {
+            return (String::new(), String::new());
+        }
+        if let Some(servers) = self.servers {
+            servers.postgres.create_database(database).await.expect("a database");
+            return (servers.nats.url(), servers.postgres.socket_url(database));
+        }
+        let servers = shared_servers().await;
+        servers.create_database(database).await.expect("a database");
+        (servers.nats_url(), servers.database_url(database).expect("a URL"))
+    }
+
     /// Starts it.
     ///
     /// # Panics
@@ -112,14 +135,7 @@ impl<'a> WorldOptions<'a> {
     pub async fn start(mut self) -> World {
         let id = Uuid::new_v4().simple().to_string();
         let database = format!("world_{id}");
-        let (nats_url, database_url) = if let Some(servers) = self.servers {
-            servers.postgres.create_database(&database).await.expect("a database");
-            (servers.nats.url(), servers.postgres.socket_url(&database))
-        } else {
-            let servers = shared_servers().await;
-            servers.create_database(&database).await.expect("a database");
-            (servers.nats_url(), servers.database_url(&database).expect("a URL"))
-        };
+        let (nats_url, database_url) = self.urls(&database).await;
         let folder = tempfile::tempdir().expect("a temporary folder");
         let schema_file = folder.path().join("schema.yaml");
         std::fs::write(&schema_file, &self.schema).expect("a schema file");
@@ -135,6 +151,7 @@ impl<'a> WorldOptions<'a> {
             ("TIDELOG__SCHEMA__FILE", schema_file.display().to_string()),
             ("TIDELOG__SCHEMA__WATCH_INTERVAL_MS", "50".to_owned()),
             ("TIDELOG__AUTH__HS256_SECRET", SECRET.to_owned()),
+            ("TIDELOG__GATEWAY__DRAIN_DELAY_MS", "0".to_owned()),
             // Every test calls from one address, and most as one user.
             ("TIDELOG__RATES__ADDRESS_PER_SECOND", "0".to_owned()),
             ("TIDELOG__RATES__USER_PER_SECOND", "0".to_owned()),
@@ -154,11 +171,20 @@ impl<'a> WorldOptions<'a> {
                 *url = through(url, proxy);
             }
         }
-        let config = load(&self.environment);
-        let configured = || Clock::from_config(&section(&config, "clock")).expect("a clock");
+        let own = self.own.iter().map(|(service, own)| {
+            let mut environment = self.environment.clone();
+            environment.extend(own.clone());
+            (*service, load(&environment))
+        });
+        let configs = Configs { all: load(&self.environment), own: own.collect() };
+        let configured = || Clock::from_config(&section(&configs.all, "clock")).expect("a clock");
         let clock = self.clock.unwrap_or_else(configured);
-        Box::pin(World::start(direct, config, clock, folder, schema_file, self.replicas)).await
+        Box::pin(World::start(direct, configs, clock, folder, schema_file, self.replicas)).await
     }
+}
+
+fn variable(key: &str) -> String {
+    format!("TIDELOG__{}", key.to_uppercase().replace('.', "__"))
 }
 
 /// The URL with another address in it. A PostgreSQL that was reached by its unix socket is reached over TCP then.

@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::answer::Answer;
 use crate::batch::Batch;
+use crate::configs::Configs;
 use crate::gateway;
 use crate::options::WorldOptions;
 use crate::replica::Replica;
@@ -53,6 +54,7 @@ pub struct World {
     /// The address of its admin API.
     pub admin_address: SocketAddr,
     client: Client,
+    pub(crate) configs: Configs,
     pub(crate) shutdown: CancellationToken,
     _replicas: Vec<Replica>,
     _folder: TempDir,
@@ -64,10 +66,10 @@ impl World {
         WorldOptions::default().start().await
     }
 
-    /// Starts its services with `config`; the world itself reaches the servers as `direct` says.
+    /// Starts its services with `configs`; the world itself reaches the servers as `direct` says.
     pub(crate) async fn start(
         direct: Config,
-        config: Config,
+        configs: Configs,
         clock: Clock,
         folder: TempDir,
         schema_file: PathBuf,
@@ -78,7 +80,8 @@ impl World {
         let broker = connect_broker(&direct, "world").await;
         broker.ensure_streams().await.expect("streams");
         let shutdown = CancellationToken::new();
-        let addresses = Box::pin(gateway::start(&config, clock.clone(), shutdown.child_token())).await;
+        let addresses =
+            Box::pin(gateway::start(configs.of("gateway"), clock.clone(), shutdown.child_token())).await;
         Self {
             pool,
             broker,
@@ -86,9 +89,10 @@ impl World {
             address: addresses.public,
             admin_address: addresses.admin,
             client: Client::builder().timeout(Duration::from_secs(90)).build().expect("a client"),
-            _replicas: replicas.start(&config, &clock, &shutdown),
+            _replicas: replicas.start(&configs, &clock, &shutdown),
             shutdown,
-            config,
+            config: configs.all.clone(),
+            configs,
             clock,
             _folder: folder,
         }

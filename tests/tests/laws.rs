@@ -6,9 +6,11 @@ mod laws {
     mod configuration;
     mod dependencies;
     mod documents;
+    mod logs;
     mod metrics;
     mod migrations;
     mod purity;
+    mod roles;
     mod sources;
     mod statements;
     mod workspace;

@@ -7,6 +7,7 @@ mod limits {
     mod heads;
     mod http2;
     mod line;
+    mod measured;
     mod overload;
     mod rates;
     mod tls;

@@ -23,6 +23,7 @@ mod log {
     mod quarantined_history;
     mod readers;
     mod refusals;
+    mod request_ids;
     mod schema;
     mod too_large;
     mod types;

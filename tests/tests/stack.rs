@@ -4,9 +4,11 @@
 mod stack {
     mod bench;
     mod chaos;
+    mod cluster;
     mod compactions;
     #[cfg(debug_assertions)]
     mod compactor_failpoints;
+    mod dashboard;
     mod device;
     mod doctor;
     mod entities;
@@ -17,5 +19,6 @@ mod stack {
     mod live;
     mod replay;
     mod simulate;
+    mod traces;
     mod up;
 }

@@ -8,7 +8,7 @@ mod follower;
 mod notification;
 
 use anyhow::{Context, Result};
-use async_nats::jetstream;
+use async_nats::{ConnectOptions, jetstream};
 use futures_util::StreamExt;
 
 use checkpoints::Checkpoints;
@@ -18,7 +18,12 @@ use notification::notification;
 #[tokio::main]
 async fn main() -> Result<()> {
     let variable = |name: &str| std::env::var(name).with_context(|| format!("set {name}"));
-    let nats = async_nats::connect(variable("NATS_URL")?).await.context("cannot reach NATS")?;
+    // Answers come where no other user of the broker may listen: its permissions name this prefix.
+    let mut options = ConnectOptions::new().custom_inbox_prefix("_INBOX_notifications");
+    if let Ok(user) = variable("NATS_USER") {
+        options = options.user_and_password(user, variable("NATS_PASSWORD")?);
+    }
+    let nats = options.connect(variable("NATS_URL")?).await.context("cannot reach NATS")?;
     // Names with another `broker.stream_prefix` begin with that.
     let consumer = consumer(&jetstream::new(nats), "LOG", "notifications").await?;
     let checkpoints = Checkpoints::open("notifications.json")?;

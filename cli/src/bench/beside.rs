@@ -66,7 +66,7 @@ impl Beside {
         );
         let folder = tempfile::tempdir().context("cannot create a folder for logs")?;
         let mut stack = running.clone();
-        stack.pids.retain(|role, _| matches!(role.as_str(), "nats" | "postgres"));
+        stack.pids.retain(|role, _| matches!(role.split('-').next(), Some("nats" | "postgres")));
         stack.operations_urls.clear();
         stack.database_url = url_with_database(&running.database_url, DATABASE)?;
         stack.archive_url = folder.path().join("archive").display().to_string();

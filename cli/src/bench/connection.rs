@@ -7,11 +7,12 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper::header::{
     ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HOST, HeaderValue, RETRY_AFTER,
 };
-use hyper::{Method, Request, StatusCode};
+use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use reqwest::Url;
 use tokio::net::TcpStream;
@@ -100,18 +101,36 @@ impl Connection {
     }
 
     async fn send(&mut self, request: Request<Full<Bytes>>) -> Result<Received> {
-        let mut sender = match self.sender.take() {
-            Some(sender) if !sender.is_closed() => sender,
-            _ => self.connect().await?,
-        };
-        sender.ready().await.context("the gateway closed the connection")?;
-        let answer = sender.send_request(request).await.context("the gateway did not answer")?;
+        let (sender, answer) = self.answer(request).await?;
         let status = answer.status();
         let seconds = answer.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
         let retry_after = seconds.map(Duration::from_secs);
         let body = answer.into_body().collect().await.context("the gateway's answer broke off")?.to_bytes();
         self.sender = Some(sender);
         Ok(Received { status, retry_after, body })
+    }
+
+    /// A request that the kept connection did not even begin to send, since the gateway had closed that, goes over a new one,
+    /// as every HTTP client has it.
+    async fn answer(
+        &mut self,
+        mut request: Request<Full<Bytes>>,
+    ) -> Result<(SendRequest<Full<Bytes>>, Response<Incoming>)> {
+        if let Some(mut sender) = self.sender.take()
+            && sender.ready().await.is_ok()
+        {
+            match sender.try_send_request(request).await {
+                Ok(answer) => return Ok((sender, answer)),
+                Err(mut error) => match error.take_message() {
+                    Some(unsent) => request = unsent,
+                    None => return Err(error.into_error()).context("the gateway did not answer"),
+                },
+            }
+        }
+        let mut sender = self.connect().await?;
+        sender.ready().await.context("the gateway closed the connection")?;
+        let answer = sender.send_request(request).await.context("the gateway did not answer")?;
+        Ok((sender, answer))
     }
 
     async fn connect(&self) -> Result<SendRequest<Full<Bytes>>> {

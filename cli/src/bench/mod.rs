@@ -3,6 +3,7 @@
 
 mod beside;
 mod bootstrap;
+mod cluster;
 mod compact;
 mod compactor;
 mod connection;
@@ -40,6 +41,8 @@ pub async fn run(command: BenchCommand) -> Result<()> {
         BenchCommand::Compact(options) => compact::run(options).await,
         BenchCommand::Live(options) => live::run(options).await,
         BenchCommand::Overload(options) => overload::run(options).await,
+        BenchCommand::Rolling(options) => cluster::rolling(options).await,
+        BenchCommand::Failover(options) => cluster::failover(options).await,
         BenchCommand::Device(options) => device::run(options).await,
     }
 }

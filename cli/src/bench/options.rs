@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 
 /// What is measured.
 #[derive(Debug, Subcommand)]
@@ -22,6 +22,11 @@ pub enum BenchCommand {
     /// Offer the stack that runs here as much as it can take, twice and five times that, and check that what it takes stays
     /// as much, and that nothing acknowledged is lost
     Overload(OverloadOptions),
+    /// Restart every service of the stack that runs here, one after the other, while phones push, and check that they hardly
+    /// notice: `tidelog up --cluster` has two of each
+    Rolling(RollingOptions),
+    /// Kill servers of the cluster that runs here while phones push, and check that nothing is lost
+    Failover(FailoverOptions),
     /// Measure the device's store, on the disk of this folder; needs no stack
     Device(DeviceOptions),
 }
@@ -174,6 +179,54 @@ pub struct OverloadOptions {
     /// Print one JSON object instead of text
     #[arg(long)]
     pub(super) json: bool,
+}
+
+/// The load of a bench whose phones try again.
+#[derive(Debug, Clone, Args)]
+pub struct SteadyOptions {
+    /// Events a second of all phones together
+    #[arg(long, value_name = "N", default_value_t = 20_000, value_parser = clap::value_parser!(u64).range(1..))]
+    pub(super) rate: u64,
+    /// Phones, each with a connection and a space of its own
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=3000))]
+    pub(super) devices: u32,
+    /// Events of a batch
+    #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub(super) batch: u32,
+    /// Print one JSON object instead of text
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+/// Options of `tidelog bench rolling`.
+#[derive(Debug, Args)]
+pub struct RollingOptions {
+    #[command(flatten)]
+    pub(super) load: SteadyOptions,
+    /// How often each service is restarted
+    #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub(super) rounds: u32,
+}
+
+/// Options of `tidelog bench failover`.
+#[derive(Debug, Args)]
+pub struct FailoverOptions {
+    #[command(flatten)]
+    pub(super) load: SteadyOptions,
+    /// What is killed
+    #[arg(long, value_name = "SERVER", default_value = "both")]
+    pub(super) kill: Killed,
+}
+
+/// Which server is killed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Killed {
+    /// The NATS node that leads the stream PUSH
+    Nats,
+    /// The PostgreSQL primary
+    Postgres,
+    /// The one, and when all is well again, the other
+    Both,
 }
 
 /// Options of `tidelog bench device`.

@@ -1,9 +1,10 @@
 //! One phone: records batches, compresses them, pushes one at a time, and notes what became of each.
 
+use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use bytes::Bytes;
 use hyper::StatusCode;
 use serde::Deserialize;
@@ -76,6 +77,21 @@ pub(super) enum Pushed {
     AtLimit { retry_after: Duration },
 }
 
+/// Any other answer.
+#[derive(Debug)]
+pub(super) struct Refused {
+    pub(super) status: StatusCode,
+    body: Bytes,
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "a batch was refused: {} {}", self.status, String::from_utf8_lossy(&self.body))
+    }
+}
+
+impl std::error::Error for Refused {}
+
 /// A push's answer, as far as it matters here.
 #[derive(Deserialize)]
 struct Answer {
@@ -145,7 +161,7 @@ impl Phone {
             StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => {
                 Ok(Pushed::AtLimit { retry_after: retry_after.unwrap_or_default() })
             }
-            _ => bail!("a batch was refused: {status} {}", String::from_utf8_lossy(&body)),
+            _ => Err(Refused { status, body }.into()),
         }
     }
 }

@@ -13,9 +13,9 @@ mod wait;
 
 pub use given::Given;
 pub use leftover::{end_leftover, is_running};
-pub use nats::NatsServer;
+pub use nats::{NatsPeers, NatsServer};
 pub use ports::{free_port, is_free};
-pub use postgres::{Durability, Postgres};
+pub use postgres::{Durability, FoundMember, PairMember, Postgres, Replication};
 pub use process::{Process, command};
 pub use servers::{Servers, create_database, url_with_database};
 pub use toolbox::{Toolbox, root};

@@ -1,4 +1,4 @@
-//! One nats-server with JetStream on a loopback port.
+//! One nats-server with JetStream on a loopback port: alone, or a node of a cluster.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -23,6 +23,17 @@ const STOP_GRACE: Duration = Duration::from_secs(10);
 /// How many processors a Go program uses at once.
 const PROCESSORS_VARIABLE: &str = "GOMAXPROCS";
 
+/// A node's place in its cluster. Every message is on the disks of most nodes before it is acknowledged.
+#[derive(Debug, Clone)]
+pub struct NatsPeers {
+    /// This node's name, different from that of every other.
+    pub name: String,
+    /// The port on which the other nodes reach this one.
+    pub route_port: u16,
+    /// Those ports of all nodes; this one's may be among them.
+    pub routes: Vec<u16>,
+}
+
 /// A nats-server of ours. Dropping it kills it; its data stays.
 #[derive(Debug)]
 pub struct NatsServer {
@@ -30,17 +41,39 @@ pub struct NatsServer {
     folder: PathBuf,
     log: PathBuf,
     port: u16,
+    peers: Option<NatsPeers>,
     process: Option<Process>,
 }
 
 impl NatsServer {
     /// Starts one with its configuration and data in `folder` and returns when it takes clients. Port 0: any free one.
     pub async fn start(toolbox: &Toolbox, folder: &Path, log: &Path, port: u16) -> Result<Self> {
+        Self::start_with(toolbox, folder, log, port, None).await
+    }
+
+    /// Starts a node of a cluster in the same way. It takes clients before it has found the others.
+    pub async fn start_node(
+        toolbox: &Toolbox,
+        folder: &Path,
+        log: &Path,
+        port: u16,
+        peers: NatsPeers,
+    ) -> Result<Self> {
+        Self::start_with(toolbox, folder, log, port, Some(peers)).await
+    }
+
+    async fn start_with(
+        toolbox: &Toolbox,
+        folder: &Path,
+        log: &Path,
+        port: u16,
+        peers: Option<NatsPeers>,
+    ) -> Result<Self> {
         fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
         let folder = folder.canonicalize()?;
         let port = if port == 0 { ports::free_port()? } else { port };
         let mut server =
-            Self { program: toolbox.nats_server(), folder, log: log.to_owned(), port, process: None };
+            Self { program: toolbox.nats_server(), folder, log: log.to_owned(), port, peers, process: None };
         server.launch().await?;
         Ok(server)
     }
@@ -48,6 +81,11 @@ impl NatsServer {
     /// Where clients connect.
     pub fn url(&self) -> String {
         format!("nats://127.0.0.1:{}", self.port)
+    }
+
+    /// Its name: `nats`, or that of the node.
+    pub fn name(&self) -> &str {
+        self.peers.as_ref().map_or("nats", |peers| &peers.name)
     }
 
     /// Its port, kept over restarts.
@@ -123,14 +161,23 @@ impl NatsServer {
     /// No monitoring port. `max_file_store` bounds what streams may reserve, not what they use: the tests' streams
     /// reserve far more together than they ever fill.
     fn configuration(&self) -> String {
+        let name = self.peers.as_ref().map_or("tidelog-local", |peers| &peers.name);
+        let sync = self.peers.as_ref().map_or("", |_| ", sync_interval: always");
         format!(
-            "server_name: \"tidelog-local\"\nlisten: \"127.0.0.1:{}\"\npid_file: {}\nmax_payload: 8MB\n\
-             jetstream {{ store_dir: {}, max_memory_store: 256MB, max_file_store: 4TB }}\n",
+            "server_name: \"{name}\"\nlisten: \"127.0.0.1:{}\"\npid_file: {}\nmax_payload: 8MB\n\
+             jetstream {{ store_dir: {}, max_memory_store: 256MB, max_file_store: 4TB{sync} }}\n{}",
             self.port,
             quoted(&self.pid_file()),
             quoted(&self.data()),
+            self.peers.as_ref().map(cluster).unwrap_or_default(),
         )
     }
+}
+
+fn cluster(NatsPeers { route_port, routes, .. }: &NatsPeers) -> String {
+    let routes: Vec<_> = routes.iter().map(|port| format!("\"nats://127.0.0.1:{port}\"")).collect();
+    let routes = routes.join(", ");
+    format!("cluster {{ name: \"tidelog\", listen: \"127.0.0.1:{route_port}\", routes: [{routes}] }}\n")
 }
 
 /// Half of this machine's: with all of them it spends a fifth of its time on waking its own threads, while the services

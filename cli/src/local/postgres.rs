@@ -1,4 +1,6 @@
-//! One PostgreSQL on a loopback port and a unix socket.
+//! One PostgreSQL on a loopback port and a unix socket: alone, or one of a pair (`postgres/member.rs`).
+
+mod member;
 
 use std::fs;
 use std::os::unix::fs::DirBuilderExt;
@@ -14,6 +16,7 @@ use super::process::{Process, command};
 use super::toolbox::Toolbox;
 use super::wait::Deadline;
 use super::{ports, servers};
+pub use member::{FoundMember, PairMember, Replication};
 
 const READY_PATIENCE: Duration = Duration::from_secs(30);
 const STOP_GRACE: Duration = Duration::from_secs(20);
@@ -39,6 +42,8 @@ pub struct Postgres {
     log: PathBuf,
     port: u16,
     durability: Durability,
+    /// Its place in a pair.
+    member: Option<PairMember>,
     process: Option<Process>,
 }
 
@@ -58,20 +63,32 @@ impl Postgres {
         port: u16,
         durability: Durability,
     ) -> Result<Self> {
+        let mut server = Self::stopped(toolbox, folder, log, port, durability)?;
+        server.initialise()?;
+        server.launch().await?;
+        Ok(server)
+    }
+
+    /// One that does not run, and of which there need be no data yet.
+    fn stopped(
+        toolbox: &Toolbox,
+        folder: &Path,
+        log: &Path,
+        port: u16,
+        durability: Durability,
+    ) -> Result<Self> {
         fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
         let folder = folder.canonicalize()?;
-        let mut server = Self {
+        Ok(Self {
             toolbox: toolbox.clone(),
             data: folder.join("data"),
             socket: SocketFolder::create(&folder)?,
             log: log.to_owned(),
             port: if port == 0 { ports::free_port()? } else { port },
             durability,
+            member: None,
             process: None,
-        };
-        server.initialise()?;
-        server.launch().await?;
-        Ok(server)
+        })
     }
 
     /// Where clients find `database` over TCP.
@@ -124,11 +141,7 @@ impl Postgres {
         if self.data.exists() {
             return Ok(());
         }
-        let unfinished = self.data.with_extension("unfinished");
-        if unfinished.exists() {
-            fs::remove_dir_all(&unfinished)?;
-        }
-        fs::DirBuilder::new().mode(0o700).create(&unfinished)?;
+        let unfinished = self.new_data_folder()?;
         let output = command(self.toolbox.postgres("initdb"), true)
             .arg("--pgdata")
             .arg(&unfinished)
@@ -145,8 +158,21 @@ impl Postgres {
                 reason.trim()
             );
         }
+        if self.member.is_some() {
+            member::include_replication(&unfinished)?;
+        }
         fs::rename(&unfinished, &self.data)?;
         Ok(())
+    }
+
+    /// An empty folder, which is renamed when the data is whole.
+    fn new_data_folder(&self) -> Result<PathBuf> {
+        let unfinished = self.data.with_extension("unfinished");
+        if unfinished.exists() {
+            fs::remove_dir_all(&unfinished)?;
+        }
+        fs::DirBuilder::new().mode(0o700).create(&unfinished)?;
+        Ok(unfinished)
     }
 
     async fn launch(&mut self) -> Result<()> {
@@ -197,6 +223,7 @@ impl Postgres {
         if self.durability == Durability::Unsynced {
             settings.extend(["fsync=off".to_owned(), "full_page_writes=off".to_owned()]);
         }
+        settings.extend(self.member.iter().flat_map(PairMember::settings));
         settings
     }
 }

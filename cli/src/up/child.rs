@@ -16,8 +16,8 @@ pub(super) enum Child {
 impl Child {
     pub(super) fn role(&self) -> &str {
         match self {
-            Self::Nats(_) => "nats",
-            Self::Postgres(_) => "postgres",
+            Self::Nats(server) => server.name(),
+            Self::Postgres(server) => server.name(),
             Self::Service(service) => &service.role,
         }
     }

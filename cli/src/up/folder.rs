@@ -11,6 +11,9 @@ use crate::local::{end_leftover, root};
 use crate::stack_file::{self, StackFile};
 use crate::terminal::say;
 
+/// The folder in it with a cluster's data.
+const CLUSTER: &str = "cluster";
+
 /// The folder, locked until this is dropped.
 #[derive(Debug)]
 pub(super) struct Folder {
@@ -41,6 +44,30 @@ impl Folder {
         stack_file::path(&self.path)
     }
 
+    /// Where a cluster has its data.
+    pub(super) fn cluster(&self) -> PathBuf {
+        self.path.join(CLUSTER)
+    }
+
+    /// Refuses a folder whose data is that of the other kind of stack: it would seem to be gone.
+    pub(super) fn expect_kind(&self, is_cluster: bool) -> Result<()> {
+        let has = |name: &str| self.path.join(name).exists();
+        let folder = self.path.display();
+        if is_cluster && (has("nats") || has("postgres")) {
+            bail!(
+                "the data in {folder} is that of a stack without --cluster. Start that, or use another folder, or delete \
+                 the data with --fresh"
+            );
+        }
+        if !is_cluster && has(CLUSTER) {
+            bail!(
+                "the data in {folder} is that of a cluster. Start it with `tidelog up --cluster`, or use another folder, \
+                 or delete the data with --fresh"
+            );
+        }
+        Ok(())
+    }
+
     /// A new log file for `role`; the one of the last run is kept beside it.
     pub(super) fn log(&self, role: &str) -> PathBuf {
         let log = self.path.join("logs").join(format!("{role}.log"));
@@ -57,9 +84,9 @@ impl Folder {
     async fn end_leftovers(&self) -> Result<()> {
         let Ok(stack) = StackFile::read(&self.stack_file()) else { return Ok(()) };
         for (role, pid) in stack.pids {
-            let marker = match role.as_str() {
+            let marker = match role.split('-').next().unwrap_or_default() {
                 "nats" | "postgres" => self.path.display().to_string(),
-                service => format!("tidelog-{}", service.split('-').next().unwrap_or_default()),
+                service => format!("tidelog-{service}"),
             };
             if end_leftover(pid, &marker).await? {
                 say(&role, &format!("ended process {pid}, which an earlier run had left behind"));
@@ -70,7 +97,7 @@ impl Folder {
     }
 
     fn empty(&self) -> Result<()> {
-        for name in ["nats", "postgres", "archive", "logs", phones::FOLDER] {
+        for name in ["nats", "postgres", CLUSTER, "archive", "logs", phones::FOLDER] {
             let inner = self.path.join(name);
             if inner.exists() {
                 fs::remove_dir_all(&inner).with_context(|| format!("cannot empty {}", inner.display()))?;

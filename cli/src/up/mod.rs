@@ -3,10 +3,14 @@
 
 mod banner;
 mod child;
+mod door;
 mod folder;
+mod gateways;
 mod kept;
 mod one_address;
+mod pair;
 mod phones;
+mod servers;
 mod service;
 mod stack;
 mod supervise;
@@ -36,18 +40,37 @@ pub struct UpOptions {
     /// A configuration file for the services (see config/default.toml); addresses and secret are chosen here
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// How many replicas of ingest
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=16))]
-    ingests: u16,
-    /// How many replicas of the projector
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=16))]
-    projectors: u16,
-    /// How many replicas of the compactor
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(0..=16))]
-    compactors: u16,
+    /// A production in small: three NATS nodes, a PostgreSQL primary with a synchronous standby, and two of each service
+    #[arg(long)]
+    cluster: bool,
+    /// How many replicas of the gateway; several have one address [default: 1, of a cluster 2]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=16))]
+    gateways: Option<u16>,
+    /// How many replicas of ingest [default: 1, of a cluster 2]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=16))]
+    ingests: Option<u16>,
+    /// How many replicas of the projector [default: 1, of a cluster 2]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=16))]
+    projectors: Option<u16>,
+    /// How many replicas of the compactor [default: 1, of a cluster 2]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(0..=16))]
+    compactors: Option<u16>,
     /// How many simulated phones record workouts and sync, two of each user: something to look at
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u16).range(0..=phones::MOST))]
     phones: u16,
+}
+
+impl UpOptions {
+    fn replicas(&self) -> Replicas {
+        let count = |asked: Option<u16>| asked.unwrap_or(if self.cluster { 2 } else { 1 });
+        Replicas {
+            is_cluster: self.cluster,
+            gateways: count(self.gateways),
+            ingests: count(self.ingests),
+            projectors: count(self.projectors),
+            compactors: count(self.compactors),
+        }
+    }
 }
 
 /// Runs the stack until Ctrl-C or SIGTERM.
@@ -57,8 +80,7 @@ pub async fn run(options: UpOptions) -> Result<()> {
     let folder = Folder::take(options.fresh).await?;
     let stop = stop_on_signals()?;
 
-    let replicas =
-        Replicas { ingests: options.ingests, projectors: options.projectors, compactors: options.compactors };
+    let replicas = options.replicas();
     let start = Stack::start(&folder, given, options.config.as_deref(), replicas);
     let mut stack = tokio::select! {
         stack = start => stack?,
@@ -71,7 +93,7 @@ pub async fn run(options: UpOptions) -> Result<()> {
     banner::print(&stack.file, started.elapsed());
     let children = std::mem::take(&mut stack.children);
     let phones = start_phones(options.phones, &folder, &stack.file, &stop).await;
-    supervise::run(children, stack.file, &folder.stack_file(), &stop).await?;
+    supervise::run(children, stack.pair, stack.file, &folder.stack_file(), &stop).await?;
     phones.stopped().await;
     folder.forget_stack();
     say("tidelog", "stopped");

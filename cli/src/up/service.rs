@@ -10,7 +10,7 @@ use rustix::process::Signal;
 use crate::local::{Deadline, Process, command};
 
 const READY_PATIENCE: Duration = Duration::from_secs(30);
-/// Longer than the services' own `drain_seconds`.
+/// Longer than the services' own `drain_seconds`, and what is given back then.
 const STOP_GRACE: Duration = Duration::from_secs(25);
 
 /// How a service is started, again and again.

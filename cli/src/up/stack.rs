@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use futures_util::future::try_join_all;
@@ -10,23 +11,29 @@ use tidelog_runtime::config::{Config, SchemaConfig, Sources};
 
 use super::child::Child;
 use super::folder::Folder;
+use super::gateways::{self, Urls};
 use super::kept::Kept;
 use super::one_address::lifted_limits;
+use super::pair::Pair;
+use super::servers::Servers;
 use super::service::{Service, program};
-use crate::local::{Durability, Given, NatsServer, Postgres, Toolbox, root};
+use crate::local::{Given, root};
 use crate::migrate;
 use crate::stack_file::StackFile;
 use crate::terminal::say;
 use crate::token::{Access, Claims};
 
-const DATABASE: &str = "tidelog";
 const DEMO_USER: &str = "user-1";
 const TOKEN_HOURS: u64 = 30 * 24;
+/// The front door looks every 100 ms, and phones that push all the time come within a second and are sent away.
+const DRAIN_DELAY: Duration = Duration::from_millis(1200);
 
 /// A stack that runs: its children in the order in which they are stopped.
 pub(super) struct Stack {
     pub(super) file: StackFile,
     pub(super) children: Vec<Child>,
+    /// Stopped last.
+    pub(super) pair: Option<Pair>,
 }
 
 impl Stack {
@@ -40,13 +47,24 @@ impl Stack {
         let programs = Programs::find()?;
         let mut sources = common_sources(config)?;
         let mut kept = Kept::read(folder.path());
-        let servers = Servers::start(folder, given, &mut kept).await?;
+        folder.expect_kind(replicas.is_cluster)?;
+        let servers = if replicas.is_cluster {
+            Servers::start_cluster(folder, &given, &mut kept).await?
+        } else {
+            Servers::start(folder, given, &mut kept).await?
+        };
         sources.environment.extend(servers.environment(&kept.jwt_secret));
+        if replicas.is_cluster {
+            servers.until_streams(&sources).await?;
+        }
+        set_drain_delay(&mut sources, replicas.gateways)?;
         say("tidelog", "bringing tables and streams to this version");
         migrate::run(&sources).await?;
 
-        let (gateway, urls) = gateway_service(folder, &sources, &mut kept, programs.gateway)?;
-        let mut services = vec![gateway];
+        let (mut services, urls, doors) =
+            gateways::describe(replicas.gateways, &mut kept, |kept, number| {
+                replica(folder, &sources, kept, &programs.gateway, "gateway", number)
+            })?;
         let numbered = [
             ("ingest", programs.ingest, replicas.ingests),
             ("projector", programs.projector, replicas.projectors),
@@ -60,23 +78,26 @@ impl Stack {
         kept.write()?;
         say("tidelog", "starting the services");
         try_join_all(services.iter_mut().map(Service::start)).await?;
+        doors.open(&services).await?;
 
         let mut file = describe(urls, &servers, &sources, &services)?;
         let mut children: Vec<_> = services.into_iter().map(Child::Service).collect();
-        children.extend(servers.nats.map(Child::Nats));
+        children.extend(servers.nats.into_iter().map(Child::Nats));
         children.extend(servers.postgres.map(Child::Postgres));
-        for child in &mut children {
-            if let Some(pid) = child.id() {
-                file.pids.insert(child.role().to_owned(), pid);
-            }
+        let mut pair = servers.pair;
+        let pids = children.iter_mut().map(|child| (child.role().to_owned(), child.id())).collect::<Vec<_>>();
+        for (role, pid) in pids.into_iter().chain(pair.iter_mut().flat_map(Pair::pids)) {
+            file.pids.extend(pid.map(|pid| (role, pid)));
         }
-        Ok(Self { file, children })
+        Ok(Self { file, children, pair })
     }
 }
 
-/// How many replicas of each service that may have several.
+/// How many there are of each service, and whether there are several of each server.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Replicas {
+    pub(super) is_cluster: bool,
+    pub(super) gateways: u16,
     pub(super) ingests: u16,
     pub(super) projectors: u16,
     pub(super) compactors: u16,
@@ -98,66 +119,6 @@ impl Programs {
             compactor: program("tidelog-compactor")?,
         })
     }
-}
-
-/// NATS and PostgreSQL, ours unless given.
-struct Servers {
-    nats: Option<NatsServer>,
-    postgres: Option<Postgres>,
-    nats_url: String,
-    /// Over TCP, for people.
-    database_url: String,
-    /// For the services.
-    service_database_url: String,
-}
-
-impl Servers {
-    async fn start(folder: &Folder, given: Given, kept: &mut Kept) -> Result<Self> {
-        let mut servers = Self {
-            nats: None,
-            postgres: None,
-            nats_url: given.nats_url.clone().unwrap_or_default(),
-            database_url: given.database_url.clone().unwrap_or_default(),
-            service_database_url: given.database_url.clone().unwrap_or_default(),
-        };
-        if given.nats_url.is_some() && given.database_url.is_some() {
-            say("tidelog", "using the NATS and PostgreSQL that the environment names");
-            return Ok(servers);
-        }
-        let toolbox = Toolbox::fetch(&given, |line| say("tidelog", line))?;
-        if given.nats_url.is_none() {
-            say("nats", "starting");
-            let (home, log) = (folder.path().join("nats"), folder.log("nats"));
-            let server = NatsServer::start(&toolbox, &home, &log, kept.port("nats")?).await?;
-            servers.nats_url = server.url();
-            servers.nats = Some(server);
-        }
-        if given.database_url.is_none() {
-            say("postgres", "starting");
-            let (home, log) = (folder.path().join("postgres"), folder.log("postgres"));
-            let port = kept.port("postgres")?;
-            let server = Postgres::start(&toolbox, &home, &log, port, Durability::Synced).await?;
-            server.create_database(DATABASE).await?;
-            servers.database_url = server.url(DATABASE);
-            servers.service_database_url = server.socket_url(DATABASE);
-            servers.postgres = Some(server);
-        }
-        Ok(servers)
-    }
-
-    fn environment(&self, jwt_secret: &str) -> BTreeMap<String, String> {
-        // What the caller says about the secret holds; the servers are the ones that we started or were given.
-        let secret = caller("TIDELOG__AUTH__HS256_SECRET").unwrap_or_else(|| jwt_secret.to_owned());
-        BTreeMap::from([
-            ("TIDELOG__AUTH__HS256_SECRET".to_owned(), secret),
-            ("TIDELOG__BROKER__URL".to_owned(), self.nats_url.clone()),
-            ("TIDELOG__DATABASE__URL".to_owned(), self.service_database_url.clone()),
-        ])
-    }
-}
-
-fn caller(variable: &str) -> Option<String> {
-    std::env::var(variable).ok().filter(|value| !value.is_empty())
 }
 
 /// The caller's configuration, with file names that hold wherever a service looks for them.
@@ -188,33 +149,15 @@ fn common_sources(config: Option<&Path>) -> Result<Sources> {
     Ok(sources)
 }
 
-fn gateway_service(
-    folder: &Folder,
-    sources: &Sources,
-    kept: &mut Kept,
-    program: PathBuf,
-) -> Result<(Service, Urls)> {
-    let mut service =
-        new_service(folder, sources, kept, program, "gateway", "TIDELOG__GATEWAY__OPERATIONS_LISTEN")?;
-    let mut listen = |variable: &str, port: &str| {
-        let address = match caller(variable) {
-            Some(address) => address,
-            None => format!("127.0.0.1:{}", kept.port(port)?),
-        };
-        service.environment.insert(variable.to_owned(), address.clone());
-        anyhow::Ok(format!("http://{}", address.replace("0.0.0.0", "127.0.0.1")))
-    };
-    let public = listen("TIDELOG__GATEWAY__LISTEN", "gateway")?;
-    let admin = listen("TIDELOG__ADMIN__LISTEN", "admin")?;
-    // Without an address of its own it is where the public API is.
-    let admin = if admin == "http://" { public.clone() } else { admin };
-    Ok((service, Urls { public, admin }))
-}
-
-/// Where the gateway is reached.
-struct Urls {
-    public: String,
-    admin: String,
+/// How long a stopping gateway goes on, unless the caller has said so.
+fn set_drain_delay(sources: &mut Sources, gateways: u16) -> Result<()> {
+    if Config::load(sources)?.is_default("gateway.drain_delay_ms") {
+        // Without a front door nobody has to notice anything, and who presses Ctrl-C waits.
+        let delay = if gateways > 1 { DRAIN_DELAY } else { Duration::ZERO };
+        let variable = "TIDELOG__GATEWAY__DRAIN_DELAY_MS".to_owned();
+        sources.environment.insert(variable, delay.as_millis().to_string());
+    }
+    Ok(())
 }
 
 /// The first replica has the service's name as its role, the others a number behind it.

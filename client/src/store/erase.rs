@@ -12,6 +12,7 @@ impl EventStore {
         for statement in [
             "DELETE FROM entities WHERE space = ?1",
             "DELETE FROM events WHERE space = ?1",
+            "DELETE FROM sync_counts WHERE space = ?1",
             "DELETE FROM queues WHERE space = ?1",
             "DELETE FROM spaces WHERE space = ?1",
         ] {
@@ -19,6 +20,7 @@ impl EventStore {
         }
         transaction.commit()?;
         self.states.remove(space);
+        self.syncs.remove(space);
         self.changed.push(Changed::Notice(Notice::SpaceErased { space: space.clone() }));
         // What was erased must not be left in free pages, nor in the write-ahead log.
         if let Err(error) = self.connection.execute_batch("VACUUM; PRAGMA wal_checkpoint(TRUNCATE);") {

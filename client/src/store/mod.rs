@@ -26,13 +26,14 @@ mod report;
 mod restamp;
 mod settle;
 mod spaces;
+mod sync_counts;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use tidelog_events::id::{DeviceId, SpaceId, UserId};
-use tidelog_events::report::ReportedState;
+use tidelog_events::report::{ReportedState, SyncCounts};
 use tidelog_events::schema::Schema;
 use uuid::{Builder, Uuid};
 
@@ -67,6 +68,8 @@ pub struct EventStore {
     clock_offset_ms: Option<i64>,
     /// What the confirmed state of each space hashed to, and when that was computed.
     states: BTreeMap<SpaceId, (Moment, ReportedState)>,
+    /// How attempts to sync each space ended, as far as the server was not told.
+    syncs: BTreeMap<SpaceId, SyncCounts>,
     changed: Vec<Changed>,
 }
 

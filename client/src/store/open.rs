@@ -11,7 +11,7 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension, TransactionBehavior, pa
 use tidelog_events::id::{DeviceId, SpaceId, UserId};
 use tidelog_events::schema::Schema;
 
-use super::{EventStore, StoreError, columns, spaces};
+use super::{EventStore, StoreError, columns, spaces, sync_counts};
 
 /// The format that this version writes, in SQLite's `user_version`.
 const FORMAT: i64 = 1;
@@ -109,6 +109,7 @@ impl EventStore {
         }
         let personal = SpaceId::new(user.as_str()).map_err(|error| StoreError::Damaged(error.to_string()))?;
         spaces::join(&transaction, &personal, None, &identity)?;
+        let syncs = sync_counts::load(&transaction)?;
         transaction.commit()?;
         Ok(Self {
             connection,
@@ -119,6 +120,7 @@ impl EventStore {
             latest_sent: BTreeMap::new(),
             clock_offset_ms: None,
             states: BTreeMap::new(),
+            syncs,
             changed: Vec::new(),
         })
     }

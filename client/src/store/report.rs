@@ -1,7 +1,7 @@
 //! What the device tells of itself, for people at the server: facts, never decided by.
 
 use tidelog_events::id::SpaceId;
-use tidelog_events::report::{DeviceReport, ReportedState};
+use tidelog_events::report::{DeviceReport, ReportedState, SyncCounts};
 
 use super::{EventStore, StoreError, queues, spaces};
 use crate::moment::Moment;
@@ -21,6 +21,7 @@ impl EventStore {
             last_error: None,
             clock_offset_ms: self.clock_offset_ms,
             state: state.filter(|state| found.epoch == Some(state.epoch)),
+            syncs: self.syncs.get(space).and_then(SyncCounts::to_tell),
         })
     }
 

@@ -36,6 +36,13 @@ CREATE TABLE spaces (
     last_synced_at_ms INTEGER
 ) STRICT;
 
+-- How attempts to sync a space ended, until a report that told it was answered: JSON, as it stands in reports. Stores of
+-- earlier versions do not have the table, and earlier versions pass it over.
+CREATE TABLE IF NOT EXISTS sync_counts (
+    space INTEGER PRIMARY KEY,
+    counts TEXT NOT NULL
+) STRICT;
+
 -- The events of one device id in one space, in the order in which they are sent. A space has more than one after its
 -- store was restored or cloned: lower ones are sent first.
 CREATE TABLE queues (

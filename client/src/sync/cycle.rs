@@ -16,7 +16,7 @@ use std::time::Duration;
 use tidelog_events::code::Refusal;
 use tidelog_events::id::{DeviceId, Position, Sequence, SpaceId};
 use tidelog_events::protocol::{DeviceEvent, UtcTime};
-use tidelog_events::report::DeviceReport;
+use tidelog_events::report::{DeviceReport, SyncFailureCause};
 
 use crate::moment::Moment;
 use crate::store::{BatchLimits, EventStore, OwnRange, QueueOutlook, StoreError, Taken};
@@ -52,6 +52,8 @@ impl Default for CycleOptions {
 pub struct Failure {
     /// The refusal's code, if it was one.
     pub code: Option<Refusal>,
+    /// What it is counted as.
+    pub cause: SyncFailureCause,
     /// What happened, for people.
     pub detail: String,
     /// How long the server asks to be left alone.
@@ -228,7 +230,9 @@ impl Cycle {
             (Taken::Pulled { server_time }, Request::Pull(request), _) => {
                 self.heard.insert(request.device.clone());
                 self.server_time = Some(server_time);
-                self.report = None;
+                if let Some(syncs) = self.report.take().and_then(|report| report.syncs) {
+                    store.syncs_told(&self.space, &syncs);
+                }
                 self.step(Step::Pull(request.device.clone(), request.after))
             }
             (Taken::Pushed { committed: true }, Request::Push(push), _) => {
@@ -236,7 +240,7 @@ impl Cycle {
                 self.step(Step::Push(push.device.clone(), push.first))
             }
             (Taken::Pushed { committed: false }, ..) => {
-                retry("the server has taken the events, but not stored them yet")
+                retry(SyncFailureCause::Server, "the server has taken the events, but not stored them yet")
             }
             (Taken::OwnEvents, Request::OwnEvents(request), Answer::OwnEvents(known)) => {
                 self.asked.through = request.to;
@@ -251,12 +255,12 @@ impl Cycle {
                 self.ask_fewer(asked, refused)
             }
             (Taken::Refused, _, Answer::Refused(refused)) => given_up(refused),
-            (Taken::Torn, ..) => self.wait("the server's answer cannot be read"),
+            (Taken::Torn, ..) => self.wait(SyncFailureCause::Broken, "the server's answer cannot be read"),
             (Taken::Rewound | Taken::Forked | Taken::Restamped | Taken::Late, ..) => {
-                self.wait("the server refuses what the device corrects")
+                self.wait(SyncFailureCause::Refused, "the server refuses what the device corrects")
             }
             (Taken::Pulled { .. } | Taken::Pushed { .. } | Taken::OwnEvents | Taken::Refused, ..) => {
-                self.wait("the answer is to another request")
+                self.wait(SyncFailureCause::Broken, "the answer is to another request")
             }
         })
     }
@@ -264,7 +268,8 @@ impl Cycle {
     /// An answer that brings the cycle forward, unless it is to what was asked and answered before.
     fn step(&mut self, step: Step) -> Progress {
         if self.answered.as_ref() == Some(&step) {
-            return self.wait("the server's answers do not bring the device forward");
+            return self
+                .wait(SyncFailureCause::Server, "the server's answers do not bring the device forward");
         }
         self.answered = Some(step);
         self.patience = PATIENCE;
@@ -272,9 +277,9 @@ impl Cycle {
     }
 
     /// An answer that leads nowhere by itself: the cycle goes on, but not for ever.
-    fn wait(&mut self, why: &str) -> Progress {
+    fn wait(&mut self, cause: SyncFailureCause, why: &str) -> Progress {
         self.patience = self.patience.saturating_sub(1);
-        if self.patience == 0 { retry(why) } else { Progress::GoOn }
+        if self.patience == 0 { retry(cause, why) } else { Progress::GoOn }
     }
 
     /// Halves what the server is asked for at once, where that may be what it refuses.
@@ -284,7 +289,10 @@ impl Cycle {
             // The operator may allow fewer at once.
             Some(Refusal::RequestInvalid) if sequences > 1 => {
                 self.options.own_sequences = sequences / 2;
-                self.wait("the server does not say what it has of a forked device's events")
+                self.wait(
+                    SyncFailureCause::Refused,
+                    "the server does not say what it has of a forked device's events",
+                )
             }
             // To look through its archive for so many may take the server too long.
             Some(Refusal::Overloaded) if sequences > OWN_SEQUENCES_MIN => {
@@ -309,7 +317,8 @@ impl Cycle {
         }
         let code = refused.code.map_or_else(|| refused.status.to_string(), |code| code.to_string());
         store.withhold(push, &code)?;
-        Ok(self.wait("the server takes neither an event nor the notice in its place"))
+        Ok(self
+            .wait(SyncFailureCause::Refused, "the server takes neither an event nor the notice in its place"))
     }
 }
 
@@ -323,12 +332,56 @@ fn given_up(refused: &Refused) -> Progress {
         Some(Refusal::Unauthorized) => Progress::NeedsToken,
         code => Progress::Retry(Failure {
             code,
+            cause: cause(refused),
             detail: refused.detail.clone(),
             retry_after: refused.retry_after,
         }),
     }
 }
 
-fn retry(why: &str) -> Progress {
-    Progress::Retry(Failure { code: None, detail: why.to_owned(), retry_after: None })
+/// What a refusal is counted as.
+fn cause(refused: &Refused) -> SyncFailureCause {
+    match (refused.code, refused.status) {
+        (Some(Refusal::Overloaded), _) | (None, 503) => SyncFailureCause::Overloaded,
+        (Some(Refusal::RequestTimeout), _) | (None, 408 | 504) => SyncFailureCause::Timeout,
+        (_, 429) => SyncFailureCause::RateLimited,
+        (_, 401) => SyncFailureCause::Unauthorized,
+        (_, 403) => SyncFailureCause::Forbidden,
+        (_, 500..) => SyncFailureCause::Server,
+        _ => SyncFailureCause::Refused,
+    }
+}
+
+fn retry(cause: SyncFailureCause, why: &str) -> Progress {
+    Progress::Retry(Failure { code: None, cause, detail: why.to_owned(), retry_after: None })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_is_counted_as_what_the_server_says_or_else_by_its_status() {
+        let check = |code: Option<Refusal>, status: u16, expect: SyncFailureCause| {
+            let detail = String::new();
+            let (expected, server_time, retry_after) = (None, None, None);
+            let refused = Refused { status, code, detail, expected, server_time, retry_after };
+            assert_eq!(cause(&refused), expect, "{code:?} {status}");
+        };
+        for (code, expect) in [
+            (Refusal::Overloaded, SyncFailureCause::Overloaded),
+            (Refusal::RequestTimeout, SyncFailureCause::Timeout),
+            (Refusal::RateLimited, SyncFailureCause::RateLimited),
+            (Refusal::Unauthorized, SyncFailureCause::Unauthorized),
+            (Refusal::DeviceRevoked, SyncFailureCause::Forbidden),
+            (Refusal::ClientTooOld, SyncFailureCause::Refused),
+            (Refusal::Internal, SyncFailureCause::Server),
+        ] {
+            check(Some(code), code.status(), expect);
+        }
+        check(None, 502, SyncFailureCause::Server);
+        check(None, 503, SyncFailureCause::Overloaded);
+        check(None, 504, SyncFailureCause::Timeout);
+        check(None, 302, SyncFailureCause::Refused);
+    }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use tidelog_events::code::Refusal;
 use tidelog_events::id::SpaceId;
 use tidelog_events::protocol::UtcTime;
+use tidelog_events::report::SyncFailureCause;
 
 use super::{Failure, NoToken};
 use crate::store::{Closed, SpaceStatus, StoreError};
@@ -103,6 +104,25 @@ impl SyncFailure {
             Self::NoSuchSpace(_) => "no-such-space",
             Self::Store(_) => "store-failed",
             Self::Closed => "closed",
+        }
+    }
+
+    /// What it is counted as; `None` for what is no failed attempt: the app, or the space's end, has stopped it.
+    pub(super) fn cause(&self) -> Option<SyncFailureCause> {
+        match self {
+            Self::Unreachable(unreachable) => Some(unreachable.cause),
+            Self::Refused(failure) => Some(failure.cause),
+            Self::Unauthorized | Self::NoToken(_) | Self::OtherUser { .. } => {
+                Some(SyncFailureCause::Unauthorized)
+            }
+            Self::Offline => Some(SyncFailureCause::Offline),
+            Self::Store(_) => Some(SyncFailureCause::Store),
+            Self::Erased
+            | Self::Paused
+            | Self::NotYet { .. }
+            | Self::OutOfTime
+            | Self::NoSuchSpace(_)
+            | Self::Closed => None,
         }
     }
 

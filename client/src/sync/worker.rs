@@ -48,6 +48,7 @@ impl<T: Transport, S: TokenSource> Worker<T, S> {
                 Ok(()) => tracing::debug!(space = %self.control.space, "synced"),
                 Err(failure) => tracing::info!(space = %self.control.space, %failure, "not synced"),
             }
+            self.count(&outcome).await;
             self.control.end(&outcome, self.now().monotonic_ms, waiters);
             if outcome.is_err_and(|failure| failure.is_final()) {
                 return;
@@ -112,6 +113,20 @@ impl<T: Transport, S: TokenSource> Worker<T, S> {
         let space = self.control.space.clone();
         let report = self.means.store.call(move |store| store.device_report(&space)).await??;
         Ok(DeviceReport { last_error: self.control.last_error(), ..report })
+    }
+
+    /// Counts an attempt, for the report of a later one.
+    async fn count(&self, outcome: &Result<(), SyncFailure>) {
+        let failure = match outcome {
+            Ok(()) => None,
+            Err(failure) => match failure.cause() {
+                Some(cause) => Some(cause),
+                None => return,
+            },
+        };
+        let space = self.control.space.clone();
+        // A store that is closed counts no more.
+        let _ = self.means.store.call(move |store| store.count_sync(&space, failure)).await;
     }
 
     async fn note_state(&self) -> Result<(), SyncFailure> {

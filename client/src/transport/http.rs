@@ -12,7 +12,7 @@ use reqwest::{Client, RequestBuilder, StatusCode, Url};
 use serde::Deserialize;
 use tidelog_events::frame::Encoder;
 use tidelog_events::protocol::DeviceEvent;
-use tidelog_events::report::{CLIENT_VERSION_HEADER, REPORT_HEADER};
+use tidelog_events::report::{CLIENT_VERSION_HEADER, REPORT_HEADER, SyncFailureCause};
 
 use super::{
     Answer, LiveStream, NotLive, OwnEventsRequest, PullRequest, PushRequest, Request, Transport, Unreachable,
@@ -127,7 +127,8 @@ impl HttpTransport {
     fn url(&self, segments: &[&str]) -> Result<Url, Unreachable> {
         // A URL cannot name these, escaped or not (WHATWG URL, section 4.4).
         if let Some(dots) = segments.iter().find(|segment| matches!(**segment, "." | "..")) {
-            return Err(Unreachable(format!("an id of `{dots}` cannot stand in a URL")));
+            let detail = format!("an id of `{dots}` cannot stand in a URL");
+            return Err(Unreachable { cause: SyncFailureCause::Other, detail });
         }
         let mut url = self.gateway.clone();
         if let Ok(mut path) = url.path_segments_mut() {
@@ -170,7 +171,10 @@ impl HttpTransport {
     fn push(&self, request: &PushRequest) -> Result<RequestBuilder, Unreachable> {
         let url = self.url(&[request.space.as_str(), "events"])?;
         let frame = Encoder::new().and_then(|mut encoder| encoder.encode(&request.body));
-        let frame = frame.map_err(|error| Unreachable(format!("the batch cannot be compressed: {error}")))?;
+        let frame = frame.map_err(|error| {
+            let detail = format!("the batch cannot be compressed: {error}");
+            Unreachable { cause: SyncFailureCause::Other, detail }
+        })?;
         Ok(self.client.post(url).header(CONTENT_TYPE, LINES).header(CONTENT_ENCODING, "zstd").body(frame))
     }
 

@@ -11,7 +11,7 @@ pub use live::{LiveEnd, LiveMessage, LiveStream, NeverLive, NotLive};
 use tidelog_events::code::Refusal;
 use tidelog_events::id::{DeviceId, Position, Sequence, SpaceId};
 use tidelog_events::protocol::{DeviceEvent, PushAnswer, UtcTime};
-use tidelog_events::report::DeviceReport;
+use tidelog_events::report::{DeviceReport, SyncFailureCause};
 
 /// A request about one space.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -112,8 +112,20 @@ pub struct Refused {
 
 /// No answer, or half of one: the server may or may not have acted on the request.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the server cannot be reached: {0}")]
-pub struct Unreachable(pub String);
+#[error("the server cannot be reached: {detail}")]
+pub struct Unreachable {
+    /// What it is counted as.
+    pub cause: SyncFailureCause,
+    /// What happened, for people.
+    pub detail: String,
+}
+
+impl Unreachable {
+    /// The connection broke, or what came over it cannot be read.
+    pub fn broken(detail: impl Into<String>) -> Self {
+        Self { cause: SyncFailureCause::Broken, detail: detail.into() }
+    }
+}
 
 /// Carries requests to a gateway. One request is under way at a time for each space.
 pub trait Transport: Send + Sync + 'static {

@@ -43,7 +43,7 @@ impl Transport for Busy {
                     Answer::OwnEvents(Vec::new())
                 })
             }
-            _ => Err(Unreachable("the fork is settled".to_owned())),
+            _ => Err(Unreachable::broken("the fork is settled")),
         }
     }
 }

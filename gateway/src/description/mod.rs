@@ -43,6 +43,7 @@ pub(crate) fn complete(document: &OpenApi, api: Api) -> Value {
     for operation in operations(&mut document) {
         parameters::complete(operation, api);
         refusals::complete(operation, api);
+        parameters::name_requests(operation);
         examples::complete(operation, &components);
     }
     document

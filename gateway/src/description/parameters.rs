@@ -9,8 +9,9 @@ use super::Api;
 /// Says more of each parameter, by its name. What the handler says itself stays.
 pub(super) fn complete(operation: &mut Value, api: Api) {
     if api == Api::Public {
-        add_client_version(operation);
+        add_header(operation, client_version());
     }
+    add_header(operation, request_id());
     let parameters = operation.get_mut("parameters").and_then(Value::as_array_mut);
     for parameter in parameters.into_iter().flatten() {
         let text = |key: &str| parameter[key].as_str().unwrap_or_default().to_owned();
@@ -33,8 +34,8 @@ fn add(object: &mut Value, key: &str, value: Value) {
 }
 
 /// Any request may name the version of its app.
-fn add_client_version(operation: &mut Value) {
-    let header = json!({
+fn client_version() -> Value {
+    json!({
         "name": "Tidelog-Client-Version",
         "in": "header",
         "required": false,
@@ -42,10 +43,37 @@ fn add_client_version(operation: &mut Value) {
         // What cannot be read is no fault, unless there is a least version.
         "schema": {"type": "string"},
         "example": "2.14.0",
-    });
+    })
+}
+
+/// Any request may have a name.
+fn request_id() -> Value {
+    json!({
+        "name": "Tidelog-Request-Id",
+        "in": "header",
+        "required": false,
+        "description": "The caller's own name for the request: at most 64 of `A-Za-z0-9._-`. Any other is passed over, and one is made",
+        "schema": {"type": "string"},
+        "example": "order-7.retry-2",
+    })
+}
+
+fn add_header(operation: &mut Value, header: Value) {
     match operation.get_mut("parameters").and_then(Value::as_array_mut) {
         Some(parameters) => parameters.push(header),
         None => operation["parameters"] = json!([header]),
+    }
+}
+
+/// Every answer names the request.
+pub(super) fn name_requests(operation: &mut Value) {
+    let header = json!({
+        "description": "The request's name: the caller's own, or the id of its trace. The service's log has it",
+        "schema": {"type": "string"},
+        "example": "0af7651916cd43dd8448eb211c80319c",
+    });
+    for (_, response) in operation["responses"].as_object_mut().into_iter().flatten() {
+        response["headers"]["Tidelog-Request-Id"] = header.clone();
     }
 }
 

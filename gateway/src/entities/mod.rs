@@ -15,7 +15,7 @@ use axum::http::HeaderMap;
 use axum::response::Response;
 use sqlx::PgPool;
 use tidelog_events::code::Refusal;
-use tidelog_runtime::metrics::{Metric, MetricKind};
+use tidelog_runtime::metrics::Metric;
 
 use crate::auth::SpaceReader;
 use crate::config::GatewayConfig;
@@ -29,13 +29,9 @@ use request::{ListRequest, OneRequest};
 
 /// The metrics of reads of entities.
 pub(crate) const METRICS: &[Metric] = &[
-    (
-        "tidelog_gateway_entity_reads_total",
-        MetricKind::Counter,
-        "Reads of entities that were answered, by way",
-    ),
-    ("tidelog_gateway_served_entities_total", MetricKind::Counter, "Entities that reads were answered with"),
-    ("tidelog_gateway_waiting_reads", MetricKind::Gauge, "Reads that wait for the projector"),
+    Metric::counter("tidelog_gateway_entity_reads_total", "Reads of entities that were answered: one; a list found by the key of an indexed field; any other list, by a scan").by(&[("way", &["one", "key", "scan"])]),
+    Metric::counter("tidelog_gateway_served_entities_total", "Entities that reads were answered with"),
+    Metric::level("tidelog_gateway_waiting_reads", "Reads that wait for the projector"),
 ];
 
 /// List entities

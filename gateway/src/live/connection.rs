@@ -14,7 +14,7 @@ use tidelog_events::live::{CloseReason, LiveCall, LiveClosing, LiveNotice, MAX_P
 use tidelog_events::protocol::DeviceHint;
 use tidelog_events::report::DeviceReport;
 use tokio::sync::{Semaphore, SemaphorePermit};
-use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until, timeout};
 use tokio_tungstenite::tungstenite;
 
 use super::Live;
@@ -79,6 +79,8 @@ pub(super) struct Connection {
     /// What is to be shown to others, and since when it may be.
     pub(super) showing: Option<serde_json::Value>,
     pub(super) show_at: Instant,
+    /// When it is closed since the gateway stops.
+    pub(super) leave_at: Option<Instant>,
 }
 
 impl Connection {
@@ -124,7 +126,7 @@ impl Connection {
             let (place, beat, live) = (&self.place, self.next_beat(), self.live.clone());
             let has_more = self.is_behind || self.snapshot.is_some();
             let step = tokio::select! {
-                () = live.shutdown.cancelled() => Step::Drain,
+                () = live.shutdown.cancelled(), if self.leave_at.is_none() => Step::Drain,
                 message = self.socket.recv() => Step::Message(message),
                 () = place.mailbox.arrived() => Step::Letters,
                 // What was committed before this is found by the read that follows.
@@ -133,7 +135,12 @@ impl Connection {
                 () = sleep_until(beat) => Step::Beat,
             };
             let done = match step {
-                Step::Drain => return drained(self.live.config.drain_spread_ms).await,
+                Step::Drain => {
+                    // All of a gateway's connections come back elsewhere: not at once. Until then nothing changes.
+                    let spread_ms = fastrand::u64(0..=self.live.config.drain_spread_ms);
+                    self.leave_at = Some(Instant::now() + Duration::from_millis(spread_ms));
+                    Ok(())
+                }
                 Step::Message(message) => self.take(message),
                 Step::Letters => self.deliver().await,
                 Step::Live => {
@@ -158,12 +165,16 @@ impl Connection {
         if self.showing.is_some() {
             beat = beat.min(self.show_at);
         }
-        beat
+        self.leave_at.map_or(beat, |leave_at| beat.min(leave_at))
     }
 
     /// What is due by time.
     async fn beat(&mut self) -> Result<(), Ended> {
         let (now, ping_every) = (Instant::now(), Duration::from_secs(self.live.config.ping_seconds));
+        if self.leave_at.is_some_and(|leave_at| leave_at <= now) {
+            let detail = "the gateway stops: connect again".to_owned();
+            return Err(Ended::Because(CloseReason::GoingAway, detail));
+        }
         if self.reader.caller.expires_at.is_some_and(|at| at <= self.live.push.clock.now()) {
             return Err(refused(Refusal::Unauthorized, "the token has expired"));
         }
@@ -206,7 +217,9 @@ impl Connection {
         let Some(device) = self.tail.device().cloned() else { return };
         let told = std::mem::take(&mut self.told);
         let hint = device_facts::hint_of(&self.reader.caller, self.reader.space.clone(), device);
-        let report = report.and_then(DeviceReport::checked).or(told.report);
+        let mut report = report.and_then(DeviceReport::checked);
+        report.iter_mut().for_each(device_facts::count_syncs);
+        let report = report.or(told.report);
         let hint = DeviceHint { cursor: Some(cursor), app_version: told.app_version, report, ..hint };
         device_facts::send(self.live.push.broker.clone(), &hint);
     }
@@ -351,12 +364,6 @@ impl Connection {
         // Whoever does not take them learns the same from the end of the connection.
         let _ = timeout(LAST_WORDS, last_words).await;
     }
-}
-
-/// All of a gateway's connections come back elsewhere: not at once.
-async fn drained(spread_ms: u64) -> Ended {
-    sleep(Duration::from_millis(fastrand::u64(0..=spread_ms))).await;
-    Ended::Because(CloseReason::GoingAway, "the gateway stops: connect again".to_owned())
 }
 
 /// What there is to do.

@@ -22,7 +22,7 @@ use tidelog_events::code::Refusal;
 use tidelog_events::id::{DeviceId, UserId};
 use tidelog_events::live::LIVE_PROTOCOL;
 use tidelog_events::schema::Schema;
-use tidelog_runtime::metrics::{Metric, MetricKind};
+use tidelog_runtime::metrics::Metric;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -32,7 +32,7 @@ use uuid::Uuid;
 
 use crate::auth::{Caller, SpaceReader};
 use crate::config::LiveConfig;
-use crate::device_facts::ToldByDevice;
+use crate::device_facts::{self, ToldByDevice};
 use crate::news::Newsroom;
 use crate::problem::Problem;
 use crate::pull::{PullParams, Tail, TailMeans};
@@ -43,11 +43,29 @@ use rooms::Rooms;
 
 /// The metrics of live connections.
 pub(crate) const METRICS: &[Metric] = &[
-    ("tidelog_gateway_live_connections", MetricKind::Gauge, "Live connections"),
-    ("tidelog_gateway_live_ended_total", MetricKind::Counter, "Live connections that ended, by reason"),
-    (
+    Metric::level("tidelog_gateway_live_connections", "Live connections"),
+    Metric::counter(
+        "tidelog_gateway_live_ended_total",
+        "Live connections that ended, by reason; gone: the other end went",
+    )
+    .by(&[(
+        "reason",
+        &[
+            "gone",
+            "going-away",
+            "message-too-large",
+            "slow-reader",
+            "log-replaced",
+            "unauthorized",
+            "request-invalid",
+            "device-revoked",
+            "space-erased",
+            "overloaded",
+            "internal",
+        ],
+    )]),
+    Metric::counter(
         "tidelog_gateway_live_log_messages_total",
-        MetricKind::Counter,
         "Messages of the log that were sent to live connections",
     ),
 ];
@@ -227,6 +245,9 @@ pub(crate) async fn connect_live(
     live.push.revocations.admit(&reader.caller, &reader.caller.user, tail.device()).await?;
     let upgrade = upgrade.map_err(|error| Problem::new(Refusal::RequestInvalid, error.body_text()))?;
     let seat = live.take_place(&reader.caller)?;
+    if let Some(report) = &mut told.report {
+        device_facts::count_syncs(report);
+    }
     let connection_bytes = live.config.message_bytes;
     let upgrade = upgrade
         .protocols([LIVE_PROTOCOL])
@@ -257,6 +278,7 @@ pub(crate) async fn connect_live(
             hinted: None,
             showing: None,
             show_at: now,
+            leave_at: None,
             live: live.clone(),
         };
         metrics::gauge!("tidelog_gateway_live_connections").increment(1.0);

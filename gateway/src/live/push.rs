@@ -4,11 +4,14 @@ use bytes::Bytes;
 use tidelog_events::code::Refusal;
 use tidelog_events::live::{LiveNotice, LiveReceipt};
 use tidelog_events::protocol::PushAnswer;
+use tidelog_runtime::telemetry::{SpanKind, Trace};
+use tracing::Instrument;
 
 use super::connection::Connection;
 use crate::auth::{Access, SpaceWriter};
 use crate::problem::Problem;
 use crate::push::{Encoding, Format, Media};
+use crate::request_id::RequestId;
 
 impl Connection {
     /// Begins a push; its receipt comes as a notice.
@@ -18,7 +21,12 @@ impl Connection {
         let encoding = if is_frame { Encoding::Zstd } else { Encoding::Identity };
         let format = Format { media: Media::Lines, encoding };
         let mailbox = self.place.mailbox.clone();
-        let refuse = |problem: Problem| mailbox.notice(receipt(number, Err(problem)));
+        // A request of its own, which only looks like a part of a longer one.
+        let trace = Trace::root("push", SpanKind::Server);
+        let id = RequestId::of_trace(&trace);
+        let span = tracing::error_span!("push", space = %self.reader.space, request_id = %id, trace_id = %trace.id());
+        let trace = trace.carrying(id);
+        let refuse = |problem: Problem| mailbox.notice(receipt(number, Err(problem.of_request(&trace))));
         let writer = match self.writer() {
             Ok(writer) => writer,
             Err(problem) => return refuse(problem),
@@ -31,11 +39,12 @@ impl Connection {
             return refuse(Problem::new(Refusal::Overloaded, detail));
         };
         let (push, mailbox) = (self.live.push.clone(), mailbox.clone());
-        self.live.tasks.spawn(async move {
+        let pushing = async move {
             let pushed = push.push_arrived(&writer, format, body).await;
             drop(place);
             mailbox.notice(receipt(number, pushed));
-        });
+        };
+        self.live.tasks.spawn(trace.scope(pushing).instrument(span));
     }
 
     /// The right to write, which a reader need not have.

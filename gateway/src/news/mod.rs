@@ -10,14 +10,13 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use bytes::Bytes;
 use tidelog_events::id::{Position, SpaceId};
 use tidelog_runtime::broker::Broker;
-use tidelog_runtime::metrics::{Metric, MetricKind};
+use tidelog_runtime::metrics::Metric;
 
 use listener::{Kind, Listener};
 
 /// The metrics of news.
-pub(crate) const METRICS: &[Metric] = &[(
+pub(crate) const METRICS: &[Metric] = &[Metric::level(
     "tidelog_gateway_listened_slots",
-    MetricKind::Gauge,
     "Slots whose news are listened to, for pulls that wait and live connections",
 )];
 

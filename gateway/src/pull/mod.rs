@@ -25,7 +25,7 @@ use sqlx::PgPool;
 use tidelog_events::protocol::DeviceHint;
 use tidelog_runtime::broker::Broker;
 use tidelog_runtime::clock::Clock;
-use tidelog_runtime::metrics::{Metric, MetricKind};
+use tidelog_runtime::metrics::Metric;
 
 use crate::auth::{Caller, SpaceReader};
 use crate::codecs::Codecs;
@@ -52,19 +52,15 @@ use stream::Entities;
 
 /// The metrics of pulls.
 pub(crate) const METRICS: &[Metric] = &[
-    ("tidelog_gateway_pulls_total", MetricKind::Counter, "Pulls that were answered, by format"),
-    ("tidelog_gateway_served_events_total", MetricKind::Counter, "Events that pulls were answered with"),
-    (
-        "tidelog_gateway_served_snapshots_total",
-        MetricKind::Counter,
-        "Snapshots that pulls were answered with",
-    ),
-    (
+    Metric::counter("tidelog_gateway_pulls_total", "Pulls that were answered, by format")
+        .by(&[("format", &["frames", "lines", "json"])]),
+    Metric::counter("tidelog_gateway_served_events_total", "Events that pulls were answered with"),
+    Metric::counter("tidelog_gateway_served_snapshots_total", "Snapshots that pulls were answered with"),
+    Metric::counter(
         "tidelog_gateway_broken_off_pulls_total",
-        MetricKind::Counter,
         "Answers that broke off, since a part of their snapshot was missing or damaged, or could not be read",
     ),
-    ("tidelog_gateway_waiting_pulls", MetricKind::Gauge, "Pulls that wait for news"),
+    Metric::level("tidelog_gateway_waiting_pulls", "Pulls that wait for news"),
 ];
 
 /// Pull the log
@@ -118,7 +114,7 @@ pub(crate) const METRICS: &[Metric] = &[
 pub(crate) async fn pull_log(
     SpaceReader { space, caller }: SpaceReader,
     mut request: PullRequest,
-    told: ToldByDevice,
+    mut told: ToldByDevice,
     State(waiting): State<Waiting>,
     State(answers): State<AnswerBudget>,
     State(schema): State<CurrentSchema>,
@@ -140,6 +136,7 @@ pub(crate) async fn pull_log(
     };
     let read = waiting.read(&wanted, request.wait).await?;
     let place = answers.place(&read, &request)?;
+    let syncs = told.report.as_mut().and_then(|report| report.syncs.take());
     hint_device(broker, &caller, told, &wanted, &read);
     let schema = schema.get();
     let hello = read.hello(request.device.as_ref(), schema.version(), clock.now());
@@ -148,6 +145,8 @@ pub(crate) async fn pull_log(
     });
     let Answer { body, entities_at, events, .. } =
         answer.map_err(|error| Problem::internal(&error))?.map_err(|error| Problem::internal(&error))?;
+    // Not before: a device whose report is not answered tells it again.
+    syncs.iter().for_each(device_facts::count);
     metrics::counter!("tidelog_gateway_pulls_total", "format" => request.format.as_str()).increment(1);
     metrics::counter!("tidelog_gateway_served_events_total").increment(events);
     metrics::counter!("tidelog_gateway_served_snapshots_total").increment(u64::from(read.snapshot.is_some()));

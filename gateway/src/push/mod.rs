@@ -20,7 +20,8 @@ use tidelog_runtime::broker::Broker;
 use tidelog_runtime::clock::Clock;
 use tidelog_runtime::config::LimitsConfig;
 use tidelog_runtime::failpoint::{self, Failpoint};
-use tidelog_runtime::metrics::{Metric, MetricKind};
+use tidelog_runtime::metrics::Metric;
+use tidelog_runtime::telemetry::{SpanKind, Trace};
 use tokio::time::Instant;
 
 use crate::auth::SpaceWriter;
@@ -42,13 +43,15 @@ use parse::Rules;
 
 /// The metrics of pushes.
 pub const METRICS: &[Metric] = &[
-    ("tidelog_gateway_pushes_total", MetricKind::Counter, "Pushes that were published, by outcome"),
-    (
-        "tidelog_gateway_push_seconds",
-        MetricKind::Histogram,
-        "Time from a push's body to its answer, by outcome",
-    ),
-    ("tidelog_gateway_pushed_events_total", MetricKind::Counter, "Events that were published, by verdict"),
+    Metric::counter("tidelog_gateway_pushes_total", "Pushes that were published, by outcome; accepted: answered 202").by(&[("outcome", &["committed", "refused", "accepted"])]),
+    Metric::histogram("tidelog_gateway_push_seconds", "Time from a push's body to its answer, by outcome").by(&[("outcome", &["committed", "refused", "accepted"])]),
+    Metric::histogram(
+        "tidelog_gateway_push_stage_seconds",
+        "Time of a push's stage that was passed: receive until the body is there, judge it, publish until the broker has \
+         it, commit until its receipt",
+    )
+    .by(&[("stage", &["receive", "judge", "publish", "commit"])]),
+    Metric::counter("tidelog_gateway_pushed_events_total", "Events that were published, by verdict").by(&[("verdict", &["accepted", "quarantined"])]),
 ];
 
 /// Push a batch
@@ -127,7 +130,13 @@ impl Push {
     /// Receives a body whole, within bounds and in time. Nothing of it is waited for where there is no room.
     pub(crate) async fn receive(&self, body: Body) -> Result<Received, Problem> {
         match self.pushes.room.enter() {
-            Ok(entered) => body::receive(body, entered, &self.limits, &self.config, &self.pushes.room).await,
+            Ok(entered) => {
+                let began = Instant::now();
+                let (limits, config, room) = (&self.limits, &self.config, &self.pushes.room);
+                let received = body::receive(body, entered, limits, config, room).await?;
+                stage("receive", began);
+                Ok(received)
+            }
             Err(refusal) => {
                 discard_later(body, &self.limits, &self.config);
                 Err(refusal)
@@ -158,20 +167,28 @@ impl Push {
         let started = Instant::now();
         let rules = Rules { limits: &self.limits, schema: &self.schema.get(), now: self.clock.now() };
         let bytes = body::decoded_bytes(&body, format.encoding, &self.limits);
+        let judging = Trace::current().child("judge", SpanKind::Internal);
         let turn = if work::is_short(bytes) { None } else { self.pushes.room.turn().await };
         let parsed = work::run(bytes, || parse::parse(&body, format, writer, &rules, &self.codecs));
         drop(turn);
+        drop(judging);
         let batch = parsed.inspect_err(|problem| self.hint_refusal(writer, problem))?;
+        stage("judge", started);
         let (author, device) = batch.sender();
         self.revocations.admit_push(&writer.caller, author, device).await?;
         let device = device.cloned();
         count_events(&batch);
 
         let waiting = self.pushes.expect_receipt();
+        let handed_over = Instant::now();
         publish::publish(&self.broker, &writer.space, batch.into_message(&waiting)).await?;
+        let published = stage("publish", handed_over);
         failpoint::reach(Failpoint::GatewayAfterPublish);
         drop(place);
         let outcome = waiting.receipt(self.config.commit_wait()).await;
+        if outcome.is_some() {
+            stage("commit", published);
+        }
         drop(entered);
         answer(outcome, started, self.clock.now())
             .map_err(|problem| problem.of_device(device.as_ref()))
@@ -186,6 +203,14 @@ impl Push {
             device_facts::send(self.broker.clone(), &DeviceHint { refusal, ..hint });
         }
     }
+}
+
+/// Notes how long a stage took that has ended now.
+fn stage(stage: &'static str, began: Instant) -> Instant {
+    let now = Instant::now();
+    metrics::histogram!("tidelog_gateway_push_stage_seconds", "stage" => stage)
+        .record(now.duration_since(began).as_secs_f64());
+    now
 }
 
 fn answer(outcome: Option<Outcome>, started: Instant, server_time: UtcTime) -> Result<PushAnswer, Problem> {

@@ -9,7 +9,7 @@ use tidelog_events::code::Refusal;
 use tidelog_events::frame::PushHeader;
 use tidelog_events::id::SpaceId;
 use tidelog_runtime::broker::{Broker, PublishError};
-use tidelog_runtime::telemetry;
+use tidelog_runtime::telemetry::Trace;
 use tokio::time::{sleep, timeout};
 use uuid::Uuid;
 
@@ -42,7 +42,9 @@ pub(crate) async fn hand_over(
     mut headers: HeaderMap,
     payload: Bytes,
 ) -> Result<(), Problem> {
-    telemetry::inject(&tracing::Span::current(), &mut headers);
+    let publishing = Trace::current().publish("PUSH");
+    publishing.set("messaging.message.body.size", i64::try_from(payload.len()).unwrap_or(i64::MAX));
+    publishing.inject(&mut headers);
     // Fresh for each request: a device's retry is a new message, which the watermarks make harmless.
     let message_id = Uuid::now_v7().to_string();
     let publish = || broker.publish_batch(slot, &message_id, headers.clone(), payload.clone());
@@ -56,7 +58,10 @@ pub(crate) async fn hand_over(
         ask_for_room(broker).await;
         published = publish().await;
     }
-    published.map(|_| ()).map_err(|error| refuse(&error))
+    published.map(|_| ()).map_err(|error| {
+        publishing.fail();
+        refuse(&error)
+    })
 }
 
 async fn ask_for_room(broker: &Broker) {

@@ -10,6 +10,7 @@ use futures_util::StreamExt;
 use tidelog_events::frame::PushHeader;
 use tidelog_events::protocol::{Outcome, Receipt};
 use tidelog_runtime::broker::Broker;
+use tidelog_runtime::telemetry::{SpanKind, Trace};
 use tokio::sync::oneshot;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
@@ -123,6 +124,7 @@ impl ExpectedReceipt {
 
     /// The outcome, if it comes in time.
     pub(crate) async fn receipt(mut self, wait: Duration) -> Option<Outcome> {
+        let _waiting = Trace::current().child("receipt", SpanKind::Internal);
         timeout(wait, &mut self.outcome).await.ok()?.ok()
     }
 }

@@ -9,6 +9,9 @@ use tokio::time::Instant;
 
 use super::config::ServerConfig;
 
+/// Whoever connects asks something in so long, or had no need to hurry.
+const FIRST_BYTES: Duration = Duration::from_millis(500);
+
 /// How long it may do so.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Patience {
@@ -136,6 +139,15 @@ impl Activity {
         Verdict::Stays(self.at((moved + idle).min(head_end)))
     }
 
+    /// Whether a request is likely to come right now: a part of its head is there, or the connection was only just made.
+    pub(super) fn is_about_to_ask(&self) -> bool {
+        if self.requests.load(Relaxed) > 0 || self.is_http2.load(Relaxed) {
+            return false;
+        }
+        self.head_ms.load(Relaxed) > 0
+            || (!self.had_a_request.load(Relaxed) && self.began.elapsed() < FIRST_BYTES)
+    }
+
     fn at(&self, ms: u64) -> Instant {
         self.began + Duration::from_millis(ms)
     }
@@ -205,6 +217,23 @@ mod tests {
         drop(activity.begin(false));
         assert!(matches!(after(&activity, 70).await, Verdict::Stays(_)));
         assert_eq!(after(&activity, 6).await, Verdict::Idle);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_is_about_to_ask_when_it_is_new_or_has_begun_to() {
+        let activity = Arc::new(Activity::new());
+        assert!(activity.is_about_to_ask());
+        advance(FIRST_BYTES).await;
+        assert!(!activity.is_about_to_ask());
+        let request = activity.begin(false);
+        assert!(!activity.is_about_to_ask(), "it has asked");
+        drop(request);
+        assert!(!activity.is_about_to_ask());
+        activity.arrived();
+        assert!(activity.is_about_to_ask());
+        drop(activity.begin(true));
+        activity.arrived();
+        assert!(!activity.is_about_to_ask(), "HTTP/2 tells the other end when to stop");
     }
 
     #[tokio::test(start_paused = true)]

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::de::Error;
 use serde::{Deserialize, Deserializer};
-use tidelog_runtime::config::{at_most, positive};
+use tidelog_runtime::config::{at_most, one_of, positive};
 
 use super::caller::{ForwardedHeader, Proxies};
 
@@ -26,6 +26,7 @@ pub struct ServerConfig {
     /// Who is believed whom they pass on.
     pub trusted_proxies: Proxies,
     /// Where they say it.
+    #[serde(deserialize_with = "one_of")]
     pub forwarded_header: ForwardedHeader,
     /// How long a request head, or a TLS handshake, may take.
     #[serde(deserialize_with = "positive")]

@@ -43,6 +43,18 @@ pub enum TlsError {
     Unusable(#[from] rustls::Error),
 }
 
+impl TlsError {
+    /// The key of the configuration that is to blame.
+    pub fn key(&self, config: &ServerConfig) -> &'static str {
+        match self {
+            Self::Unreadable { path, .. } | Self::NotPem { path, .. } if *path == config.tls_key_file => {
+                "server.tls_key_file"
+            }
+            _ => "server.tls_certificate_file",
+        }
+    }
+}
+
 /// The two files, as they were last looked at.
 struct Files {
     certificate: PathBuf,

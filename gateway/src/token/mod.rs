@@ -17,7 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tidelog_runtime::clock::Clock;
-use tidelog_runtime::metrics::{Metric, MetricKind};
+use tidelog_runtime::metrics::Metric;
 use tokio_util::sync::CancellationToken;
 
 use crate::auth::Caller;
@@ -33,13 +33,29 @@ use unverified::Unverified;
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 
 pub(crate) const METRICS: &[Metric] = &[
-    ("tidelog_gateway_keys", MetricKind::Gauge, "Keys that tokens are verified by, by source"),
-    (
+    Metric::gauge("tidelog_gateway_keys", "Keys that tokens are verified by, by source")
+        .by(&[("source", &["secret", "file", "url"])]),
+    Metric::counter(
         "tidelog_gateway_key_reads_total",
-        MetricKind::Counter,
         "Times that new keys were read or asked for, by source and outcome",
-    ),
-    ("tidelog_gateway_refused_tokens_total", MetricKind::Counter, "Tokens that were refused, by reason"),
+    )
+    .by(&[("source", &["file", "url"]), ("outcome", &["taken", "unchanged", "unavailable", "refused"])]),
+    Metric::counter("tidelog_gateway_refused_tokens_total", "Tokens that were refused, by reason").by(&[(
+        "reason",
+        &[
+            "too-long",
+            "malformed",
+            "algorithm",
+            "unknown-key",
+            "signature",
+            "claims",
+            "expired",
+            "early",
+            "audience",
+            "issuer",
+            "keys-away",
+        ],
+    )]),
 ];
 
 /// Why tokens cannot be verified as the section `[auth]` says. Each is for the operator to correct.
@@ -56,6 +72,12 @@ pub enum VerifierError {
 }
 
 impl VerifierError {
+    /// The key that is to blame, `section.key`.
+    pub fn key(&self) -> String {
+        let Self::Unusable { key, .. } = self;
+        format!("auth.{key}")
+    }
+
     fn new(key: &'static str, why: impl Into<String>) -> Self {
         Self::Unusable { key, why: why.into() }
     }

@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_nats::HeaderMap;
-use async_nats::jetstream::AckKind;
 use sqlx::PgPool;
 use tidelog_events::code::Refusal;
 use tidelog_events::command::CommandMessage;
@@ -21,7 +20,7 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::announce::hint_head;
-use crate::incoming::{IncomingCommand, acknowledge, give_back, send};
+use crate::incoming::IncomingCommand;
 use crate::release::ReleaseError;
 use crate::{incarnation, poison};
 
@@ -45,26 +44,23 @@ pub(crate) struct Commands {
 }
 
 impl Commands {
-    /// Works until `shutdown`, then gives back what is not done, so that another replica gets it at once.
+    /// Works until `shutdown`. What is not done then is given back by being dropped, so that another replica gets it.
     pub(crate) async fn run(self, mut queue: mpsc::Receiver<IncomingCommand>) {
         while let Some(Some(next)) = self.shutdown.run_until_cancelled(queue.recv()).await {
             self.settle(&next).await;
-        }
-        queue.close();
-        while let Ok(left) = queue.try_recv() {
-            give_back(left.message()).await;
         }
     }
 
     async fn settle(&self, incoming: &IncomingCommand) {
         let CommandMessage { reply_to, push_id, command } = &incoming.command;
-        let Some(executed) = self.execute(incoming).await else { return give_back(incoming.message()).await };
+        let Some(executed) = self.execute(incoming).await else { return };
         let outcome = match executed {
             Ok(Executed { outcome, news }) => {
                 self.tell(news).await;
                 outcome
             }
             Err(error) => {
+                incoming.trace.fail();
                 tracing::error!(parent: &incoming.span, %error, ?command, "the database refuses a command");
                 let detail = "the service cannot do this; its log has the cause".to_owned();
                 self.answer(
@@ -78,7 +74,7 @@ impl Commands {
         };
         tracing::info!(parent: &incoming.span, ?command, ?outcome, "a command was carried out");
         self.answer(reply_to, *push_id, outcome).await;
-        acknowledge(incoming.message()).await;
+        incoming.message().acknowledge().await;
     }
 
     /// Tries until the database has decided; `None` on shutdown.
@@ -110,7 +106,7 @@ impl Commands {
                 _ => {
                     back_from_outage = true;
                     tracing::warn!(%error, "the database takes no command; trying again");
-                    send(incoming.message(), AckKind::Progress).await;
+                    incoming.message().in_progress().await;
                 }
             }
             tokio::select! {

@@ -82,6 +82,7 @@ impl Committer {
         failpoint::reach(Failpoint::IngestBeforeCommit);
         transaction.commit().await?;
         failpoint::reach(Failpoint::IngestAfterCommit);
+        count_quarantined(&plan);
         Ok(plan.into_dispositions())
     }
 
@@ -114,6 +115,13 @@ async fn claim(connection: &mut PgConnection, names: &[&str]) -> sqlx::Result<Cl
         free.extend(new);
     }
     Ok(Claimed { free: free.into_iter().map(|space| (space.space, space.head)).collect(), erased })
+}
+
+fn count_quarantined(plan: &Plan<'_>) {
+    for quarantined in &plan.quarantined {
+        let code = quarantined.event.code.as_str();
+        metrics::counter!("tidelog_ingest_quarantined_events_total", "code" => code).increment(1);
+    }
 }
 
 async fn write(

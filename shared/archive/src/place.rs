@@ -31,8 +31,7 @@ impl Place {
             None if !config.url.is_empty() => absolute(&config.url).map(Self::folder),
             _ => Err("it must be a folder, file:///folder, or s3://bucket/prefix".into()),
         };
-        let refused = |why| format!("archive.url ({:?}) cannot be used: {why}", config.url);
-        place.map_err(|why| ArchiveError::Config(refused(why)))
+        place.map_err(|why| ArchiveError::Config(why.to_string()))
     }
 
     /// Rooted at `/`: the folder itself is made with its first object.

@@ -39,7 +39,7 @@ pub struct StoredObject {
 #[derive(Debug, thiserror::Error)]
 pub enum ArchiveError {
     /// It cannot be used as it is configured: somebody must change `[archive]`.
-    #[error("{0}")]
+    #[error("`archive.url` cannot be used: {0}")]
     Config(String),
     /// It did not answer, or refused: try again later.
     #[error("the archive does not take or give {object}")]

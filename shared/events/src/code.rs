@@ -16,6 +16,9 @@ macro_rules! codes {
             /// Every code, in the order of the documentation.
             pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
 
+            /// Every code's text, in the same order.
+            pub const TEXTS: &'static [&'static str] = &[$($text,)*];
+
             /// The code's text, as it stands in answers.
             pub fn as_str(self) -> &'static str {
                 match self { $(Self::$variant => $text,)* }
@@ -34,6 +37,8 @@ macro_rules! codes {
         }
     };
 }
+
+pub(crate) use codes;
 
 codes!(
     /// Why a request was refused: nothing of it was stored and nothing consumed.

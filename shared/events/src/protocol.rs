@@ -10,6 +10,10 @@ use crate::code::{Fault, Refusal};
 use crate::id::{DeviceId, Epoch, EventId, Position, Sequence, SpaceId, UserId};
 use crate::report::DeviceReport;
 
+/// The header that names a request: the caller's own name for it, of at most 64 of `A-Za-z0-9._-`, or the one that it
+/// was given.
+pub const REQUEST_ID_HEADER: &str = "tidelog-request-id";
+
 /// A server's time in UTC milliseconds, written `2026-11-22T19:15:20.123Z`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, ToSchema)]
 #[schema(value_type = String, format = "date-time", example = "2026-11-22T19:15:20.123Z")]

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::code::codes;
 use crate::fold::StateHash;
 use crate::id::{Epoch, Position};
 use crate::limits::MAX_SAFE_INTEGER;
@@ -22,6 +23,97 @@ pub const MAX_REPORT_BYTES: usize = 4096;
 /// Characters of a report's `lastError` that are kept.
 pub const MAX_ERROR_CHARS: usize = 200;
 
+/// Attempts of one kind that a report may tell: more are told by the next one.
+pub const MAX_REPORTED_SYNCS: u64 = 10_000;
+
+codes!(
+    /// Why a device could not sync, as it sees it.
+    SyncFailureCause {
+        /// No connection: there is no network, or nobody at the other end.
+        Offline = "offline",
+        /// The server did not answer in time.
+        Timeout = "timeout",
+        /// The connection broke, or what came over it cannot be read.
+        Broken = "broken",
+        /// The server has no room just now.
+        Overloaded = "overloaded",
+        /// The server is asked too often.
+        RateLimited = "rate-limited",
+        /// The token is not valid, or there is none.
+        Unauthorized = "unauthorized",
+        /// The token, or the device, may not do this.
+        Forbidden = "forbidden",
+        /// The server refuses what is asked for another reason.
+        Refused = "refused",
+        /// The server failed otherwise.
+        Server = "server",
+        /// The device's own store failed.
+        Store = "store",
+        /// Something else.
+        Other = "other",
+    }
+);
+
+/// How a device's attempts to sync ended since the last report that was answered.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SyncCounts {
+    /// Everything was synced.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub succeeded: u64,
+    /// Something was not, by cause. A cause that is not known counts as `other`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub failed: BTreeMap<String, u64>,
+}
+
+impl SyncCounts {
+    /// Counts an attempt: one that ended well, or why it did not.
+    pub fn count(&mut self, failure: Option<SyncFailureCause>) {
+        let count = match failure {
+            None => &mut self.succeeded,
+            Some(cause) => self.failed.entry(cause.as_str().to_owned()).or_default(),
+        };
+        *count = count.saturating_add(1);
+    }
+
+    /// As much of it as one report may tell; `None` where there is nothing to tell.
+    pub fn to_tell(&self) -> Option<Self> {
+        let failed = self.failures().into_iter().filter(|(_, count)| *count > 0);
+        let told = Self {
+            succeeded: self.succeeded.min(MAX_REPORTED_SYNCS),
+            failed: failed.map(|(cause, count)| (cause.as_str().to_owned(), count)).collect(),
+        };
+        (told != Self::default()).then_some(told)
+    }
+
+    /// Takes away what was told.
+    pub fn subtract(&mut self, told: &Self) {
+        self.succeeded = self.succeeded.saturating_sub(told.succeeded);
+        for (cause, told) in &told.failed {
+            if let Some(count) = self.failed.get_mut(cause) {
+                *count = count.saturating_sub(*told);
+            }
+        }
+        self.failed.retain(|_, count| *count > 0);
+    }
+
+    /// The failures by known cause, each no more than a report may tell.
+    pub fn failures(&self) -> BTreeMap<SyncFailureCause, u64> {
+        let mut failures = BTreeMap::<_, u64>::new();
+        for (cause, count) in &self.failed {
+            let cause = SyncFailureCause::from_text(cause).unwrap_or(SyncFailureCause::Other);
+            let known = failures.entry(cause).or_default();
+            *known = known.saturating_add(*count).min(MAX_REPORTED_SYNCS);
+        }
+        failures
+    }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes it so")]
+fn is_zero(count: &u64) -> bool {
+    *count == 0
+}
+
 /// How a device stands, by its own account.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -38,6 +130,9 @@ pub struct DeviceReport {
     /// What its confirmed state hashes to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub state: Option<ReportedState>,
+    /// How its attempts to sync ended since the last report that was answered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub syncs: Option<SyncCounts>,
 }
 
 impl DeviceReport {
@@ -111,6 +206,37 @@ mod tests {
             assert_eq!(checked(wrong.clone()), None, "{wrong}");
         }
         assert_eq!(checked(json!({})), Some(DeviceReport::default()));
+    }
+
+    #[test]
+    fn syncs_are_told_in_bounded_numbers_and_by_causes_that_are_known() {
+        let report =
+            checked(json!({"syncs": {"succeeded": 7, "failed": {"timeout": 2, "gremlins": 1, "other": 3}}}));
+        let mut counts = report.unwrap().syncs.unwrap();
+        let failures: Vec<_> = counts.failures().into_iter().collect();
+        assert_eq!(failures, [(SyncFailureCause::Timeout, 2), (SyncFailureCause::Other, 4)]);
+
+        counts.succeeded = u64::MAX;
+        let told = counts.to_tell().unwrap();
+        assert_eq!(told.succeeded, MAX_REPORTED_SYNCS);
+        counts.subtract(&told);
+        assert_eq!(counts.succeeded, u64::MAX - MAX_REPORTED_SYNCS);
+        assert_eq!(SyncCounts::default().to_tell(), None);
+        assert!(serde_json::from_value::<SyncCounts>(json!({"succeeded": 1, "lost": 2})).is_err());
+    }
+
+    #[test]
+    fn what_is_counted_while_a_report_is_under_way_is_told_by_the_next() {
+        let mut counts = SyncCounts::default();
+        counts.count(Some(SyncFailureCause::Offline));
+        let told = counts.to_tell().unwrap();
+        counts.count(Some(SyncFailureCause::Offline));
+        counts.count(None);
+        counts.subtract(&told);
+        assert_eq!(serde_json::to_value(&counts).unwrap(), json!({"succeeded": 1, "failed": {"offline": 1}}));
+        let told = counts.to_tell().unwrap();
+        counts.subtract(&told);
+        assert_eq!(counts, SyncCounts::default());
     }
 
     #[test]

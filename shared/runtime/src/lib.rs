@@ -10,5 +10,6 @@ pub mod metrics;
 pub mod operations;
 pub mod readiness;
 pub mod schema_watch;
+pub mod service;
 pub mod shutdown;
 pub mod telemetry;

@@ -1,5 +1,6 @@
 //! The operations port of every service: `/healthz`, `/readyz` and `/metrics`.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use axum::Router;
@@ -12,10 +13,21 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
+use crate::config::{Config, ConfigError};
+use crate::metrics;
 use crate::readiness::Readiness;
 
 /// How often the recorder folds away the samples of histograms; without it they pile up.
 const UPKEEP: Duration = Duration::from_secs(5);
+
+/// Listens on the address that `key` of the configuration says.
+///
+/// # Errors
+/// It is taken, or none of this machine's.
+pub async fn listen(config: &Config, key: &str, address: SocketAddr) -> Result<TcpListener, ConfigError> {
+    let refused = |error| config.unusable(key, &format!("cannot listen on {address}: {error}"));
+    TcpListener::bind(address).await.map_err(refused)
+}
 
 #[derive(Clone)]
 struct Operations {
@@ -70,6 +82,7 @@ async fn readyz(State(operations): State<Operations>) -> impl IntoResponse {
 
 async fn render_metrics(State(operations): State<Operations>) -> impl IntoResponse {
     let content_type = [(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")];
+    metrics::look_at_process();
     (content_type, operations.metrics.render())
 }
 

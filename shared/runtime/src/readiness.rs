@@ -91,18 +91,34 @@ impl Readiness {
 impl Check {
     /// The thing works.
     pub fn pass(&self) {
-        if let Some(check) = self.readiness.state().checks.get_mut(self.name) {
-            check.failure = None;
+        let failed = self.change(|check| {
             check.passed_once = true;
+            check.failure.take()
+        });
+        if let Some((_, since)) = failed {
+            let after_ms = since.elapsed().as_millis() as u64;
+            tracing::info!(check = self.name, after_ms, "works");
         }
     }
 
-    /// The thing does not work; `reason` is for the operator who looks at `/readyz`.
+    /// The thing does not work; `reason` is for the operator who looks at `/readyz`. A reason is logged once, not as
+    /// often as it is found again.
     pub fn fail(&self, reason: impl Into<String>) {
-        if let Some(check) = self.readiness.state().checks.get_mut(self.name) {
-            let since = check.failure.take().map_or_else(Instant::now, |(_, since)| since);
-            check.failure = Some((reason.into(), since));
+        let reason = reason.into();
+        let is_news = self.change(|check| {
+            let earlier = check.failure.take();
+            let is_news = earlier.as_ref().is_none_or(|(earlier, _)| *earlier != reason);
+            let since = earlier.map_or_else(Instant::now, |(_, since)| since);
+            check.failure = Some((reason.clone(), since));
+            is_news
+        });
+        if is_news {
+            tracing::warn!(check = self.name, reason, "does not work");
         }
+    }
+
+    fn change<T: Default>(&self, change: impl FnOnce(&mut CheckState) -> T) -> T {
+        self.readiness.state().checks.get_mut(self.name).map(change).unwrap_or_default()
     }
 
     /// [`Check::pass`] or [`Check::fail`], as `works` says.

@@ -1,11 +1,11 @@
 //! Stopping: the signal that asks for it, and waiting, with an end, for work in flight.
 
-use std::future::Future;
 use std::io;
 use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::{JoinError, JoinHandle};
+use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -28,7 +28,7 @@ pub fn on_signal() -> io::Result<CancellationToken> {
                 _ = terminate.recv() => {}
             }
             if first {
-                tracing::info!("stopping");
+                tracing::info!("told to stop");
                 cancelled.cancel();
             }
         }
@@ -38,36 +38,47 @@ pub fn on_signal() -> io::Result<CancellationToken> {
     Ok(token)
 }
 
-/// The tasks that a stopping service waits for, at most so long.
+/// How long tasks that were cut off may take to let go of what they hold.
+const LETTING_GO: Duration = Duration::from_secs(1);
+
+/// The tasks that a stopping service waits for, at most so long. Those that are not done then are dropped where they
+/// stand: everything here is safe to be cut off.
 #[derive(Debug, Clone)]
 pub struct Drain {
     tasks: TaskTracker,
     limit: Duration,
+    cut_off: CancellationToken,
 }
 
 impl Drain {
     /// [`Drain::finish`] will wait `limit` at most.
     pub fn new(limit: Duration) -> Self {
-        Self { tasks: TaskTracker::new(), limit }
+        Self { tasks: TaskTracker::new(), limit, cut_off: CancellationToken::new() }
     }
 
     /// Starts a task that will be waited for.
-    pub fn spawn<F>(&self, task: F) -> JoinHandle<F::Output>
-    where
-        F: Future<Output: Send + 'static> + Send + 'static,
-    {
-        self.tasks.spawn(task)
+    pub fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) -> JoinHandle<()> {
+        let cut_off = self.cut_off.clone();
+        self.tasks.spawn(async move {
+            let _ = cut_off.run_until_cancelled(task).await;
+        })
     }
 
-    /// Waits until all tasks have ended; false if some had not at the limit. They are then left to the end of the
-    /// process: everything here is safe to be cut off.
-    pub async fn finish(&self) -> bool {
+    /// Waits until all tasks have ended, says how that went, and returns how many did not in time.
+    pub async fn finish(&self) -> usize {
         self.tasks.close();
-        let finished = tokio::time::timeout(self.limit, self.tasks.wait()).await.is_ok();
-        if !finished {
-            tracing::warn!(left = self.tasks.len(), "stopping with work in flight");
+        let began = Instant::now();
+        let finished = timeout(self.limit, self.tasks.wait()).await.is_ok();
+        let left = if finished { 0 } else { self.tasks.len() };
+        let after_ms = began.elapsed().as_millis() as u64;
+        if finished {
+            tracing::info!(after_ms, "all work in hand is finished");
+        } else {
+            tracing::warn!(after_ms, left, "work in hand is cut off");
+            self.cut_off.cancel();
+            let _ = timeout(LETTING_GO, self.tasks.wait()).await;
         }
-        finished
+        left
     }
 }
 
@@ -82,41 +93,84 @@ pub enum WorkerEnded {
     Alone,
 }
 
-/// Runs until `shutdown`, feeding a worker, then waits for all of `drain`; or until the worker ends by itself.
+/// Runs until `shutdown`, or until the worker ends by itself; then waits for all of `drain`, to which the worker and
+/// what feeds it belong.
 ///
 /// # Errors
 /// The worker ended by itself.
-pub async fn feed_worker(
-    feeding: impl Future<Output = ()>,
+pub async fn with_worker(
     worker: JoinHandle<()>,
     drain: &Drain,
     shutdown: &CancellationToken,
 ) -> Result<(), WorkerEnded> {
     let ended = tokio::select! {
-        () = feeding => None,
+        biased;
+        () = shutdown.cancelled() => None,
         ended = worker => Some(ended),
     };
-    let stopping = shutdown.is_cancelled();
     // Without its worker a service does nothing.
     shutdown.cancel();
     drain.finish().await;
     match ended {
+        None => Ok(()),
         Some(Err(panic)) => Err(panic.into()),
-        _ if !stopping => Err(WorkerEnded::Alone),
-        _ => Ok(()),
+        Some(Ok(())) => Err(WorkerEnded::Alone),
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
     use super::*;
+
+    struct LetsGo(Arc<AtomicBool>);
+
+    impl Drop for LetsGo {
+        fn drop(&mut self) {
+            self.0.store(true, Ordering::SeqCst);
+        }
+    }
 
     #[tokio::test(start_paused = true)]
     async fn draining_waits_for_tasks_and_not_for_ever() {
         let drain = Drain::new(Duration::from_secs(20));
         drain.spawn(tokio::time::sleep(Duration::from_secs(5)));
-        assert!(drain.finish().await);
-        drain.spawn(std::future::pending::<()>());
-        assert!(!drain.finish().await);
+        assert_eq!(drain.finish().await, 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_task_that_does_not_end_is_cut_off_and_lets_go_of_what_it_holds() {
+        let drain = Drain::new(Duration::from_secs(20));
+        let let_go = Arc::new(AtomicBool::new(false));
+        let held = LetsGo(let_go.clone());
+        drain.spawn(async move {
+            let _held = held;
+            std::future::pending::<()>().await;
+        });
+        assert_eq!(drain.finish().await, 1);
+        assert!(let_go.load(Ordering::SeqCst));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_worker_that_ends_alone_is_an_error_and_one_that_was_asked_to_is_none() {
+        let check = async |asked: bool, panics: bool| {
+            let (drain, shutdown) = (Drain::new(Duration::from_secs(1)), CancellationToken::new());
+            let stop = shutdown.clone();
+            let worker = drain.spawn(async move {
+                if asked {
+                    stop.cancelled().await;
+                }
+                assert!(!panics, "a defect");
+            });
+            if asked {
+                shutdown.cancel();
+            }
+            with_worker(worker, &drain, &shutdown).await
+        };
+        assert!(check(true, false).await.is_ok());
+        assert!(matches!(check(false, false).await, Err(WorkerEnded::Alone)));
+        assert!(matches!(check(false, true).await, Err(WorkerEnded::Panicked(_))));
     }
 }

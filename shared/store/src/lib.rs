@@ -25,6 +25,6 @@ pub mod snapshots;
 pub mod space_logs;
 pub mod space_sizes;
 pub mod spaces;
-mod tables;
+pub mod tables;
 
-pub use tables::{Misfit, Tables, TablesError};
+pub use tables::Tables;

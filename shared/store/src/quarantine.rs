@@ -178,6 +178,18 @@ pub async fn releasable(
     rows.iter().map(quarantined).collect()
 }
 
+/// How many of the latest `limit` events nobody has dismissed.
+pub async fn count_open(connection: &mut PgConnection, limit: i64) -> sqlx::Result<u64> {
+    let row = sqlx::query(
+        "SELECT count(*) FILTER (WHERE NOT dismissed) AS events
+         FROM (SELECT dismissed FROM quarantine ORDER BY received_at DESC LIMIT $1) AS latest",
+    )
+    .bind(limit)
+    .fetch_one(connection)
+    .await?;
+    row.try_get::<i64, _>("events").map(i64::cast_unsigned)
+}
+
 /// The event that a command means, if it lies here; the caller holds its space's lock.
 pub async fn find(
     connection: &mut PgConnection,

@@ -195,8 +195,9 @@ pub async fn total_head(connection: &mut PgConnection, spaces: &[&str]) -> sqlx:
     Ok(total.cast_unsigned())
 }
 
-/// Gives every log a new epoch: after a restore no cursor can be trusted.
+/// Gives every log a new epoch: after a restore no cursor can be trusted. It may take as long as there are spaces.
 pub async fn rotate_epochs(connection: &mut PgConnection) -> sqlx::Result<u64> {
+    sqlx::query("SELECT set_config('statement_timeout', '0', true)").execute(&mut *connection).await?;
     let done = sqlx::query("UPDATE spaces SET epoch = gen_random_uuid()").execute(connection).await?;
     Ok(done.rows_affected())
 }

@@ -33,7 +33,7 @@ impl MemoryLive {
 
     /// What is new in this answer. A log that was replaced or pruned meanwhile ends the connection.
     pub(super) fn news(&mut self, answer: &Answer) -> Result<String, Unreachable> {
-        let closed = |why: &str| Unreachable(format!("the live connection was closed: {why}"));
+        let closed = |why: &str| Unreachable::broken(format!("the live connection was closed: {why}"));
         let (epoch, is_snapshot) = self.read(answer).ok_or_else(|| closed("overloaded"))?;
         if self.epoch.is_some() && epoch != self.epoch || is_snapshot {
             return Err(closed("log-replaced"));

@@ -73,7 +73,7 @@ impl Server for MemoryServer {
     ) -> Result<Answer, Unreachable> {
         // Half a request is refused unread, so it is as good as none.
         if let Some(Cut::Before | Cut::During) = cut {
-            return Err(Unreachable("cut off on the way there".to_owned()));
+            return Err(Unreachable::broken("cut off on the way there"));
         }
         let mut desk = self.desk(request.space());
         let late = std::mem::take(&mut desk.late);
@@ -84,7 +84,7 @@ impl Server for MemoryServer {
         }
         match cut {
             None => Ok(answer.unwrap_or_else(Answer::Refused)),
-            Some(_) => Err(Unreachable("cut off on the way back".to_owned())),
+            Some(_) => Err(Unreachable::broken("cut off on the way back")),
         }
     }
 

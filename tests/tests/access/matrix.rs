@@ -190,12 +190,17 @@ async fn about_both(call: &Call, world: &World, token: Option<&str>) -> Vec<Answ
     answers
 }
 
-/// Nothing but the space's own name, as it was sent, tells the answers apart.
+/// Nothing but the space's own name, as it was sent, and the request's own id tell the answers apart.
 fn assert_alike(call: &Call, what: &str, answers: &[Answer]) {
     let shown = |answer: &Answer, space: &str| {
-        let headers = answer.headers.iter().filter(|(name, _)| *name != "date");
+        let id = answer.headers["tidelog-request-id"].to_str().unwrap();
+        let headers = answer
+            .headers
+            .iter()
+            .filter(|(name, _)| !["date", "tidelog-request-id"].contains(&name.as_str()));
         let headers: BTreeSet<_> = headers.map(|(name, value)| format!("{name}: {value:?}")).collect();
-        (answer.status, headers, String::from_utf8_lossy(&answer.body).replace(space, "{space}"))
+        let body = String::from_utf8_lossy(&answer.body).replace(space, "{space}").replace(id, "{id}");
+        (answer.status, headers, body)
     };
     if let [there, not_there] = answers {
         assert_eq!(

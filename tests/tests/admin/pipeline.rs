@@ -172,6 +172,8 @@ async fn streams_that_were_made_anew_are_measured_from_their_beginning() {
         json!({"part": "push", "reason": "the stream or its consumer does not exist"})
     );
     world.push("ann", &Batch::new("phone-1", 1, 1)).await.expect(202);
+    // The gateway makes PUSH anew; the consumers and LOG are made by those who work with them, of whom none runs here.
+    world.broker.ensure_streams().await.unwrap();
     let now = shows(&world, "it is measured again", |now| Some(now["rates"].is_object())).await;
     assert_eq!(now["push"]["messages"], json!(1));
 }

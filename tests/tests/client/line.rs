@@ -111,10 +111,10 @@ impl Transport for Line {
         match meddling {
             Meddling::Pass => self.http.send(request, token).await,
             Meddling::Answer(answer) => Ok(answer),
-            Meddling::LoseRequest => Err(Unreachable("lost".to_owned())),
+            Meddling::LoseRequest => Err(Unreachable::broken("lost")),
             Meddling::LoseAnswer => {
                 self.http.send(request, token).await?;
-                Err(Unreachable("lost".to_owned()))
+                Err(Unreachable::broken("lost"))
             }
             Meddling::Hang => std::future::pending().await,
         }

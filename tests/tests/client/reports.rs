@@ -6,7 +6,7 @@ use std::time::Duration;
 use tidelog_client::sync::SyncFailure;
 use tidelog_client::transport::{Answer, Request};
 use tidelog_events::code::Refusal;
-use tidelog_events::report::DeviceReport;
+use tidelog_events::report::{DeviceReport, SyncCounts};
 use tidelog_tests::{World, eventually};
 
 use super::line::{Meddling, refused};
@@ -54,6 +54,36 @@ async fn each_sync_tells_once_how_the_device_stands() {
     let log = world.folded_log("ann").await;
     assert_eq!(serde_json::json!(state.hash), log.state_hash);
     assert_eq!(state.position, phone.store.status(&phone.space()).await.unwrap().cursor);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn how_syncs_ended_is_told_by_a_later_one_until_a_report_was_answered() {
+    let world = World::new().await;
+    let phone = Phone::new(&world, "ann").await;
+    let syncs = |succeeded: u64, failed: &[(&str, u64)]| {
+        let failed = failed.iter().map(|(cause, count)| ((*cause).to_owned(), *count)).collect();
+        Some(SyncCounts { succeeded, failed })
+    };
+    let told = async |fate: fn() -> Meddling| {
+        let told = reports(&phone, move |_| fate());
+        phone.sync().await;
+        let told = told.lock().unwrap();
+        told[0].as_ref().unwrap().syncs.clone()
+    };
+    phone.synced().await;
+    told(|| Meddling::Pass).await;
+    assert_eq!(told(|| Meddling::Pass).await, syncs(1, &[]), "the sync before");
+    assert_eq!(told(|| Meddling::LoseRequest).await, syncs(1, &[]));
+    let overloaded = || Meddling::Answer(Answer::Refused(refused(Refusal::Overloaded)));
+    assert_eq!(told(overloaded).await, syncs(1, &[("broken", 1)]), "nobody has answered yet");
+    assert_eq!(told(|| Meddling::LoseAnswer).await, syncs(1, &[("broken", 1), ("overloaded", 1)]));
+    let again = syncs(1, &[("broken", 2), ("overloaded", 1)]);
+    assert_eq!(
+        told(|| Meddling::Pass).await,
+        again,
+        "the gateway has counted them, and the phone does not know"
+    );
+    assert_eq!(told(|| Meddling::Pass).await, syncs(1, &[]));
 }
 
 #[tokio::test(flavor = "multi_thread")]

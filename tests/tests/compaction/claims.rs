@@ -17,8 +17,12 @@ type Compacting = JoinHandle<Result<Outcome, CompactError>>;
 
 /// Has the compactor work on ann's space until it waits for a lock.
 async fn compact_until_it_waits(world: &World, compactor: Compactor) -> Compacting {
-    let compacting = tokio::spawn(async move { compactor.compact(&id("ann")).await });
-    world.waits_for_locks(1).await;
+    let mut compacting = tokio::spawn(async move { compactor.compact(&id("ann")).await });
+    let ended = tokio::select! {
+        () = world.waits_for_locks(1) => None,
+        ended = &mut compacting => Some(ended),
+    };
+    assert!(ended.is_none(), "it ended before it had to wait: {ended:?}");
     compacting
 }
 

@@ -13,6 +13,8 @@ pub struct Writes {
     pub deletes: Vec<String>,
     /// Columns that it writes, as `table.column`.
     pub columns: Vec<String>,
+    /// Those of them that it writes in rows that are there.
+    pub updates: Vec<String>,
 }
 
 impl Writes {
@@ -24,13 +26,25 @@ impl Writes {
 
 /// The public functions of `shared/store`, as `module::function`, each with what it writes.
 pub fn functions() -> BTreeMap<String, Writes> {
+    literals_of().into_iter().map(|(name, texts)| (name, writes(&texts))).collect()
+}
+
+/// The same, each with its texts: statements among them, those of the module's own functions that it calls with them.
+pub fn literals_of() -> BTreeMap<String, Vec<String>> {
     let mut functions = BTreeMap::new();
     for file in files("shared/store/src", ".rs") {
         let module = file.path.rsplit('/').next().unwrap_or_default().trim_end_matches(".rs");
-        for function in file.text.split("\npub async fn ").skip(1) {
-            let name = function.split(['(', '<']).next().unwrap_or_default();
-            let writes = writes(&literals(function));
-            functions.insert(format!("{module}::{name}"), writes);
+        let name_of = |text: &str| text.split(['(', '<']).next().unwrap_or_default().to_owned();
+        let parts: Vec<&str> = file.text.split("\npub async fn ").skip(1).collect();
+        let inner = file.text.split("\nasync fn ").skip(1);
+        let inner: BTreeMap<String, &str> = inner
+            .map(|text| (name_of(text), text.split("\npub async fn ").next().unwrap_or_default()))
+            .collect();
+        for function in parts {
+            let own = function.split("\nasync fn ").next().unwrap_or_default();
+            let called = inner.iter().filter(|(name, _)| own.contains(&format!("{name}(")));
+            let texts = literals(own).into_iter().chain(called.flat_map(|(_, text)| literals(text)));
+            functions.insert(format!("{module}::{}", name_of(function)), texts.collect());
         }
     }
     functions
@@ -60,18 +74,25 @@ fn writes(statements: &[String]) -> Writes {
                 .map_or("", |(names, _)| names);
             writes.columns.extend(names.split(',').map(|name| format!("{table}.{}", name.trim())));
             if let Some((_, update)) = rest.split_once("DO UPDATE SET ") {
-                writes.columns.extend(assigned(&table, update));
+                writes.updates.extend(assigned(&table, update));
             }
             writes.inserts.push(table);
-        } else if let Some((table, rest)) = table_behind("UPDATE ").filter(|(_, rest)| rest.contains(" SET "))
-        {
-            let update = rest.split_once(" SET ").map_or("", |(_, update)| update);
-            writes.columns.extend(assigned(&table, update));
+        } else if let Some((table, update)) = updated(statement) {
+            writes.updates.extend(assigned(&table, update));
         } else if let Some((table, _)) = table_behind("DELETE FROM ") {
             writes.deletes.push(table);
         }
     }
+    writes.columns.extend(writes.updates.clone());
     writes
+}
+
+/// The table that an `UPDATE` changes, and what stands behind its `SET`; a lock (`FOR UPDATE OF`) may stand before it.
+fn updated(statement: &str) -> Option<(String, &str)> {
+    let mut candidates = statement.split("UPDATE ").skip(1).filter_map(|rest| rest.split_once(" SET "));
+    let (table, _) = candidates.find(|(named, _)| named.split(' ').count() <= 3)?;
+    let (_, update) = statement.split_once(&format!("UPDATE {table} SET "))?;
+    Some((table.split(' ').next()?.to_owned(), update))
 }
 
 /// The columns that a `SET` list assigns.
@@ -84,9 +105,10 @@ fn assigned(table: &str, update: &str) -> Vec<String> {
 #[test]
 fn statements_are_understood() {
     let check = |statement: &str, inserts: &[&str], deletes: &[&str], columns: &[&str]| {
+        let found = writes(&literals(&format!("query(\"{statement}\")")));
         let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
-        let expect = Writes { inserts: owned(inserts), deletes: owned(deletes), columns: owned(columns) };
-        assert_eq!(writes(&literals(&format!("query(\"{statement}\")"))), expect);
+        let expect = (owned(inserts), owned(deletes), owned(columns));
+        assert_eq!((found.inserts, found.deletes, found.columns), expect);
     };
     check("SELECT head FROM spaces WHERE space_id = $1 FOR UPDATE SKIP LOCKED", &[], &[], &[]);
     check("INSERT INTO a (x, y)\n SELECT * FROM b", &["a"], &[], &["a.x", "a.y"]);
@@ -97,5 +119,11 @@ fn statements_are_understood() {
         &["a.x", "a.y", "a.z"],
     );
     check("UPDATE a SET x = 1, y = moved.y FROM moved WHERE a.id = moved.id", &[], &[], &["a.x", "a.y"]);
+    check(
+        "WITH locked AS (SELECT x FROM a FOR UPDATE OF a) UPDATE a AS b SET y = 1 FROM locked",
+        &[],
+        &[],
+        &["a.y"],
+    );
     check("DELETE FROM a USING b WHERE a.x = b.x", &[], &["a"], &[]);
 }

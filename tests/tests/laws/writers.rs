@@ -9,10 +9,10 @@ use super::workspace::{assert_none, files, services};
 const MERGES: &str = "segments::merge";
 
 /// What reads archive and log for several services.
-const HISTORY: &str = "shared/archive";
+pub const HISTORY: &str = "shared/archive";
 
 /// The functions of `shared/store` that a service calls.
-fn called_by(service: &str) -> BTreeMap<String, Writes> {
+pub fn called_by(service: &str) -> BTreeMap<String, Writes> {
     let sources = files(&format!("{service}/src"), ".rs");
     let calls = |name: &str| {
         let call = format!("{name}(");

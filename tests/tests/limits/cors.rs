@@ -24,6 +24,7 @@ async fn a_page_of_a_configured_origin_may_call_and_read_refusals_and_others_may
     assert_eq!(allowed(&answer), Some("https://app.example"));
     let header = |name: &str| answer.headers[name].to_str().unwrap().to_lowercase();
     assert!(header("access-control-allow-headers").contains("tidelog-client-version"));
+    assert!(header("access-control-allow-headers").contains("tidelog-request-id"));
     assert!(header("access-control-allow-methods").contains("post"));
     assert_eq!(header("access-control-max-age"), "3600");
     assert_eq!(allowed(&preflight(world.address, "https://evil.example").await), None);
@@ -34,7 +35,7 @@ async fn a_page_of_a_configured_origin_may_call_and_read_refusals_and_others_may
     refused.expect_refusal(401, "unauthorized");
     assert_eq!(allowed(&refused), Some("http://localhost:5173"));
     let exposed = refused.headers["access-control-expose-headers"].to_str().unwrap().to_lowercase();
-    assert!(exposed.contains("retry-after"), "{exposed}");
+    assert!(exposed.contains("retry-after") && exposed.contains("tidelog-request-id"), "{exposed}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -36,9 +36,13 @@ async fn a_push_is_judged_as_by_post() {
     let gap = Batch::new("phone-1", 5, 5).without_after();
     let malformed = "{\"batch\":{\"deviceId\":\"phone-1\"}}\nnonsense\n";
     live.say(malformed).await;
-    assert_eq!(live.notice("receipt").await["problem"]["code"], "batch-malformed");
+    let refused = live.notice("receipt").await;
+    assert_eq!(refused["problem"]["code"], "batch-malformed");
+    let request = refused["problem"]["requestId"].as_str().unwrap().to_owned();
     live.send(b"no frame".to_vec()).await;
-    assert_eq!(live.notice("receipt").await["status"], 400);
+    let refused = live.notice("receipt").await;
+    assert_eq!(refused["status"], 400);
+    assert_ne!(refused["problem"]["requestId"], *request, "each push is a request of its own");
     live.send(gap.frame()).await;
     let receipt = live.notice("receipt").await;
     assert_eq!((&receipt["push"], &receipt["status"]), (&json!(3), &json!(409)));

@@ -185,5 +185,5 @@ async fn a_problem_names_its_code_its_page_and_what_to_do() {
     assert_eq!(answer.json["type"], "https://tidelog.dev/errors/batch-malformed");
     assert_eq!(answer.json["title"], "batch malformed");
     let keys: Vec<_> = answer.json.as_object().unwrap().keys().collect();
-    assert_eq!(keys, ["code", "detail", "status", "title", "type"]);
+    assert_eq!(keys, ["code", "detail", "requestId", "status", "title", "type"]);
 }

@@ -47,8 +47,13 @@ impl Stack {
 
     /// Starts it again in the same folder.
     pub async fn start_again(&mut self) {
+        self.start_again_with(&[]).await;
+    }
+
+    /// The same with those arguments.
+    pub async fn start_again_with(&mut self, arguments: &[&str]) {
         let earlier = std::fs::read(self.file()).ok();
-        self.up = spawn_up(self.folder.path(), &[], &[]);
+        self.up = spawn_up(self.folder.path(), arguments, &[]);
         self.wait_until_up(earlier).await;
     }
 
@@ -178,9 +183,9 @@ impl Drop for Stack {
     }
 }
 
-/// A second `tidelog up` in the folder of a running one.
-pub fn second_up(folder: &Path) -> Output {
-    tidelog(folder).arg("up").output().unwrap()
+/// A `tidelog up` that is refused: a second one in the folder of a running one, or one of another kind.
+pub fn second_up(folder: &Path, arguments: &[&str]) -> Output {
+    tidelog(folder).arg("up").args(arguments).output().unwrap()
 }
 
 fn spawn_up(folder: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Child {

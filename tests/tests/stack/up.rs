@@ -1,10 +1,46 @@
 //! Starting, stopping, and starting again.
 
 use rustix::process::{Signal, test_kill_process};
+use serde_json::Value;
 
 use super::harness::{Stack, second_up};
 
 const ROLES: [&str; 4] = ["nats", "postgres", "gateway", "ingest"];
+
+/// After one push. What has not happened yet is there with 0.
+async fn each_service_tells_its_metrics(facts: &Value) {
+    let expected: [(&str, &[&str]); 4] = [
+        (
+            "gateway",
+            &[
+                "tidelog_gateway_requests_total{endpoint=\"push\",status=\"2xx\"} 1",
+                "tidelog_gateway_requests_total{endpoint=\"admin_list_audit\",status=\"5xx\"} 0",
+                "tidelog_gateway_device_syncs_total{outcome=\"failed\"} 0",
+                "tidelog_broker_publishes_total{stream=\"push\",outcome=\"acknowledged\"} 1",
+            ],
+        ),
+        (
+            "ingest",
+            &[
+                "tidelog_ingest_events_total 5",
+                "tidelog_ingest_quarantined_events_total{code=\"event-poison\"} 0",
+                "tidelog_broker_publishes_total{stream=\"log\",outcome=\"full\"} 0",
+            ],
+        ),
+        ("projector", &["tidelog_projector_failures_total 0", "tidelog_broker_connected 1"]),
+        ("compactor", &["tidelog_compactor_refusals_total{reason=\"different\"} 0"]),
+    ];
+    for (service, lines) in expected {
+        let url = format!("{}/metrics", facts["operationsUrls"][service].as_str().unwrap());
+        let text = reqwest::get(url).await.unwrap().text().await.unwrap();
+        let build = format!("tidelog_build_info{{service=\"{service}\",version=\"");
+        assert!(text.contains(&build), "{service}: {text}");
+        let everywhere = ["tidelog_database_connections_max ", "process_resident_memory_bytes "];
+        for begin in everywhere.iter().copied().chain(lines.iter().copied()) {
+            assert!(text.lines().any(|line| line.starts_with(begin)), "{service}: {begin}: {text}");
+        }
+    }
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn ctrl_c_stops_everything_and_the_data_stays() {
@@ -23,8 +59,9 @@ async fn ctrl_c_stops_everything_and_the_data_stays() {
         tidelog_tests::Answer::of(request).await
     };
     push(&stack).await.expect_committed(Some((1, 5)));
+    each_service_tells_its_metrics(&facts).await;
 
-    let second = second_up(stack.folder());
+    let second = second_up(stack.folder(), &[]);
     assert!(!second.status.success(), "a second one in the same folder is refused");
 
     let pids = ROLES.map(|role| stack.pid(role));

@@ -1,7 +1,6 @@
 //! A caller's trace goes through the gateway into the message of PUSH.
 
 use tidelog_events::id::SpaceId;
-use tidelog_runtime::telemetry::{self, LogFormat, TelemetryConfig};
 use tidelog_tests::{Answer, Batch, World, WorldOptions, next_message, subscribe};
 
 const TRACE_ID: &str = "0af7651916cd43dd8448eb211c80319c";
@@ -22,10 +21,6 @@ async fn pushed_with(world: &World, headers: &[(&str, &str)]) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_trace_of_a_push_goes_with_its_batch() {
-    // Spans of the router alone: other tests of this process stay quiet.
-    let config =
-        TelemetryConfig { format: LogFormat::Human, filter: "tidelog_gateway::router=info".to_owned() };
-    telemetry::init(&config, "tidelog-tests").expect("the only one in this process");
     let world = WorldOptions::default().ingests(0).set("gateway.commit_wait_ms", 10).start().await;
     let sent = pushed_with(&world, &[("traceparent", PARENT)]).await;
     assert!(sent.contains(TRACE_ID) && sent != PARENT, "a child span of the caller's: {sent}");

@@ -2,7 +2,7 @@
 
 use sqlx::migrate::{Migration, MigrationType};
 use sqlx::{AssertSqlSafe, Connection, PgConnection, SqlSafeStr};
-use tidelog_store::{Misfit, Tables, TablesError};
+use tidelog_store::tables::{Misfit, Tables, TablesError};
 use tidelog_tests::eventually;
 
 use super::installation::{Installation, Release};

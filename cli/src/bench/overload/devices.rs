@@ -122,6 +122,6 @@ impl Device {
 }
 
 /// Whether a push failed on its way, so that nobody knows what became of it.
-pub(super) fn is_of_the_network(error: &anyhow::Error) -> bool {
+pub(in super::super) fn is_of_the_network(error: &anyhow::Error) -> bool {
     error.chain().any(|cause| cause.is::<hyper::Error>() || cause.is::<std::io::Error>())
 }

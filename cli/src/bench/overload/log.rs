@@ -24,7 +24,7 @@ const SEQUENCE: &[u8] = b"\"deviceSequence\":";
 ///
 /// # Errors
 /// One is missing, or there twice.
-pub(super) async fn verify(target: &Target, acknowledged: Vec<(SpaceId, u64)>) -> Result<u64> {
+pub(in super::super) async fn verify(target: &Target, acknowledged: Vec<(SpaceId, u64)>) -> Result<u64> {
     let all = Arc::new(acknowledged);
     let mut readers = JoinSet::new();
     for reader in 0..READERS {

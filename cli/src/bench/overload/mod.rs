@@ -2,7 +2,7 @@
 //! refused, waits as long as it is told to, and pushes again. What counts is goodput: events that are acknowledged as committed.
 
 mod devices;
-mod log;
+pub(super) mod log;
 mod probe;
 mod report;
 
@@ -22,6 +22,7 @@ use super::processes::Processes;
 use super::target::Target;
 use super::window::peak_memory;
 use crate::stack_file::StackFile;
+pub(super) use devices::is_of_the_network;
 use devices::{Device, Done};
 use report::{OverloadReport, Phase};
 

@@ -10,6 +10,7 @@ use tidelog_events::code::Refusal;
 use tidelog_events::frame::{Decoder, FrameError};
 use tidelog_events::id::Sequence;
 use tidelog_events::protocol::UtcTime;
+use tidelog_events::report::SyncFailureCause;
 use tokio::time::timeout;
 
 use super::LINES;
@@ -32,6 +33,18 @@ struct Problem {
     detail: String,
     expected: Option<Sequence>,
     server_time: Option<UtcTime>,
+    request_id: Option<String>,
+}
+
+impl Problem {
+    /// The detail, and what the operators know the request by: whoever sees a device fail can ask them.
+    fn told(&mut self) -> String {
+        let detail = std::mem::take(&mut self.detail);
+        match &self.request_id {
+            Some(id) => format!("{detail} (request {id})"),
+            None => detail,
+        }
+    }
 }
 
 /// An answer that has come to its end.
@@ -59,7 +72,9 @@ impl WholeAnswer {
         };
         while let Some(bytes) = unless_silent(silence_max, response.chunk()).await? {
             if answer.body.len() + bytes.len() > MAX_ANSWER_BYTES {
-                return Err(Unreachable(format!("the answer has more than {MAX_ANSWER_BYTES} bytes")));
+                return Err(Unreachable::broken(format!(
+                    "the answer has more than {MAX_ANSWER_BYTES} bytes"
+                )));
             }
             answer.body.extend_from_slice(&bytes);
         }
@@ -74,7 +89,7 @@ impl WholeAnswer {
         let lines = match self.encoding.as_str() {
             "zstd" => {
                 let decoded = tokio::task::spawn_blocking(move || decode(&self.body)).await;
-                decoded.map_err(|_| Unreachable("the answer was not decoded".to_owned()))??
+                decoded.map_err(|_| Unreachable::broken("the answer was not decoded"))??
             }
             "" | "identity" => self.body,
             _ => return Err(foreign()),
@@ -96,7 +111,9 @@ impl WholeAnswer {
         let status = self.status.as_u16();
         let retry_after = self.retry_after;
         match problem {
-            Some(Problem { code, detail, expected, server_time }) => {
+            Some(mut problem) => {
+                let detail = problem.told();
+                let Problem { code, expected, server_time, .. } = problem;
                 let code = Refusal::from_text(&code);
                 Refused { status, code, detail, expected, server_time, retry_after }
             }
@@ -116,18 +133,18 @@ fn decode(frames: &[u8]) -> Result<Vec<u8>, Unreachable> {
     let decoded = Decoder::new().and_then(|mut decoder| decoder.decode_all(frames, MAX_DECODED_BYTES));
     decoded.map_err(|error| match error {
         FrameError::TooLarge { .. } => {
-            Unreachable(format!("the answer decodes to more than {MAX_DECODED_BYTES} bytes"))
+            Unreachable::broken(format!("the answer decodes to more than {MAX_DECODED_BYTES} bytes"))
         }
         other => damaged(other),
     })
 }
 
 pub(super) fn damaged(why: impl std::fmt::Display) -> Unreachable {
-    Unreachable(format!("the answer is damaged: {why}"))
+    Unreachable::broken(format!("the answer is damaged: {why}"))
 }
 
 pub(super) fn foreign() -> Unreachable {
-    Unreachable("the answer is not from a Tidelog gateway; does the network want a login?".to_owned())
+    Unreachable::broken("the answer is not from a Tidelog gateway; does the network want a login?")
 }
 
 /// Waits for what comes next from the gateway, but not for longer than it may be silent.
@@ -137,22 +154,26 @@ pub(super) async fn unless_silent<T>(
 ) -> Result<T, Unreachable> {
     match timeout(silence_max, next).await {
         Ok(come) => come.map_err(|error| cut_short(&error)),
-        Err(_) => Err(Unreachable(TOO_LATE.to_owned())),
+        Err(_) => Err(too_late()),
     }
+}
+
+fn too_late() -> Unreachable {
+    Unreachable { cause: SyncFailureCause::Timeout, detail: TOO_LATE.to_owned() }
 }
 
 /// The sentence for a request that got no whole answer, with its causes. The URL, which names the space, is left out.
 fn cut_short(error: &reqwest::Error) -> Unreachable {
     // A connection that takes too long is said to be none, below.
     if error.is_timeout() && !error.is_connect() {
-        return Unreachable(TOO_LATE.to_owned());
+        return too_late();
     }
-    let what = if error.is_builder() {
-        "the request cannot be written"
+    let (counted_as, what) = if error.is_builder() {
+        (SyncFailureCause::Other, "the request cannot be written")
     } else if error.is_connect() {
-        "no connection"
+        (SyncFailureCause::Offline, "no connection")
     } else {
-        "the answer was cut short"
+        (SyncFailureCause::Broken, "the answer was cut short")
     };
     let mut causes = Vec::new();
     let mut cause = std::error::Error::source(error);
@@ -161,5 +182,6 @@ fn cut_short(error: &reqwest::Error) -> Unreachable {
         cause = next.source();
     }
     causes.dedup();
-    Unreachable(if causes.is_empty() { what.to_owned() } else { format!("{what}: {}", causes.join(": ")) })
+    let detail = if causes.is_empty() { what.to_owned() } else { format!("{what}: {}", causes.join(": ")) };
+    Unreachable { cause: counted_as, detail }
 }

@@ -50,7 +50,7 @@ fn ascii(json: &str) -> String {
 #[cfg(test)]
 mod tests {
     use tidelog_events::id::{Epoch, Position};
-    use tidelog_events::report::ReportedState;
+    use tidelog_events::report::{ReportedState, SyncCounts};
     use uuid::Uuid;
 
     use super::*;
@@ -73,6 +73,7 @@ mod tests {
             last_error: Some("unreachable: größer als \n 🏃 \u{7f}".to_owned()),
             clock_offset_ms: Some(-20),
             state: None,
+            syncs: Some(SyncCounts { succeeded: 3, failed: [("offline".to_owned(), 2)].into() }),
         };
         let header = report_header(&report).unwrap();
         assert!(header.as_bytes().iter().all(|byte| (b' '..=b'~').contains(byte)), "{header:?}");

@@ -66,7 +66,9 @@ impl HttpTransport {
             return Err(refusal(whole.map_err(NotLive::Unreachable)?));
         }
         agrees(&response, &key)?;
-        let lost = |error: reqwest::Error| NotLive::Unreachable(Unreachable(error.without_url().to_string()));
+        let lost = |error: reqwest::Error| {
+            NotLive::Unreachable(Unreachable::broken(error.without_url().to_string()))
+        };
         let upgraded = response.upgrade().await.map_err(lost)?;
         let config = WebSocketConfig::default()
             .read_buffer_size(READ_BUFFER_BYTES)
@@ -134,7 +136,7 @@ impl HttpLive {
 }
 
 fn lost(why: impl std::fmt::Display) -> LiveEnd {
-    LiveEnd::Lost(Unreachable(format!("the live connection was lost: {why}")))
+    LiveEnd::Lost(Unreachable::broken(format!("the live connection was lost: {why}")))
 }
 
 impl LiveStream for HttpLive {

@@ -142,13 +142,13 @@ async fn a_devices_own_events_are_asked_for_by_their_sequences() {
 #[tokio::test]
 async fn a_problem_is_a_refusal_with_what_a_device_acts_on() {
     let body =
-        br#"{"type":"t","title":"t","status":409,"code":"sequence-gap","detail":"a gap","expected":4}"#;
+        br#"{"type":"t","title":"t","status":409,"code":"sequence-gap","detail":"a gap","expected":4,"requestId":"r-1"}"#;
     let (answer, _) =
         sent(push(), http("409 Conflict", "Content-Type: application/problem+json\r\n", body)).await;
     let expect = Refused {
         status: 409,
         code: Some(Refusal::SequenceGap),
-        detail: "a gap".to_owned(),
+        detail: "a gap (request r-1)".to_owned(),
         expected: Some(Sequence(4)),
         server_time: None,
         retry_after: None,
@@ -212,7 +212,8 @@ async fn what_is_not_a_whole_answer_is_none() {
     ];
     for (what, request, answer) in cases {
         let (result, _) = sent(request, answer).await;
-        assert!(result.is_err(), "{what}: {result:?}");
+        let cause = result.as_ref().map_err(|unreachable| unreachable.cause);
+        assert_eq!(cause, Err(SyncFailureCause::Broken), "{what}");
     }
 }
 
@@ -220,11 +221,13 @@ async fn what_is_not_a_whole_answer_is_none() {
 async fn nobody_there_is_said_without_the_url() {
     let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
     let transport = HttpTransport::new(&format!("http://{closed}")).unwrap();
-    let Unreachable(why) = transport.send(&push(), "t").await.unwrap_err();
+    let Unreachable { cause, detail: why } = transport.send(&push(), "t").await.unwrap_err();
     assert!(why.starts_with("no connection: ") && !why.contains("ann"), "{why}");
+    assert_eq!(cause, SyncFailureCause::Offline);
 
-    let Unreachable(why) = transport.send(&push(), "two\nlines").await.unwrap_err();
+    let Unreachable { cause, detail: why } = transport.send(&push(), "two\nlines").await.unwrap_err();
     assert!(why.starts_with("the request cannot be written"), "{why}");
+    assert_eq!(cause, SyncFailureCause::Other);
 }
 
 #[test]
@@ -240,7 +243,8 @@ async fn an_id_that_no_url_can_name_is_not_sent_elsewhere() {
     for dots in [".", ".."] {
         let Request::OwnEvents(request) = own_events() else { unreachable!() };
         let request = OwnEventsRequest { device: DeviceId::new(dots).unwrap(), ..request };
-        let Unreachable(why) = transport.send(&Request::OwnEvents(request), "t").await.unwrap_err();
+        let Unreachable { detail: why, .. } =
+            transport.send(&Request::OwnEvents(request), "t").await.unwrap_err();
         assert!(why.contains("cannot stand in a URL"), "{why}");
     }
 }

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use sqlx::PgPool;
 use tidelog_events::protocol::UtcTime;
 use tidelog_runtime::database::within;
-use tidelog_runtime::metrics::{Metric, MetricKind};
+use tidelog_runtime::metrics::Metric;
 use tidelog_store::admin_audit::{self, AuditedCall, Page, Place, Wanted};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
@@ -26,7 +26,7 @@ pub(crate) use record::record;
 
 /// The metrics of the audit.
 pub(crate) const METRICS: &[Metric] =
-    &[("tidelog_gateway_admin_calls_total", MetricKind::Counter, "Calls of the admin API, by outcome")];
+    &[Metric::counter("tidelog_gateway_admin_calls_total", "Calls of the admin API; unknown-caller: without a valid token; unrecorded: refused, since the audit could not be written").by(&[("outcome", &["recorded", "unknown-caller", "unrecorded"])])];
 
 /// Calls of a page when the caller does not say.
 const DEFAULT_CALLS: usize = 100;

@@ -3,7 +3,7 @@
 use std::error::Error;
 
 use sqlx::PgPool;
-use tidelog_runtime::broker::{Broker, BrokerError, StreamStanding};
+use tidelog_runtime::broker::{Broker, BrokerError};
 use tidelog_runtime::clock::Clock;
 use tidelog_store::backlogs;
 use tokio::time::timeout;
@@ -39,7 +39,7 @@ pub(super) fn database_away(error: &sqlx::Error) -> &'static str {
 
 pub(super) async fn push(broker: &Broker, clock: &Clock) -> Part<PushAnswer> {
     let standing = connected(broker)?.push_standing().await.map_err(|error| broker_away(&error))?;
-    let oldest_ms = match oldest_open(&standing) {
+    let oldest_ms = match standing.oldest_open() {
         None => Some(0),
         Some(sequence) => {
             let pushed_at = broker.pushed_at(sequence).await.map_err(|error| broker_away(&error))?;
@@ -62,10 +62,4 @@ pub(super) async fn refused(pool: &PgPool) -> Part<(Refusals, QuarantineAnswer)>
 
 fn connected(broker: &Broker) -> Part<&Broker> {
     if broker.is_connected() { Ok(broker) } else { Err(NO_BROKER) }
-}
-
-/// The stream sequence of the oldest message that is not acknowledged, if there is one.
-fn oldest_open(standing: &StreamStanding) -> Option<u64> {
-    let consumer = standing.consumer;
-    (consumer.pending + consumer.in_flight > 0).then_some(consumer.ack_floor + 1)
 }

@@ -17,6 +17,9 @@ use crate::news::{News, Newsroom, Subscription};
 use crate::problem::Problem;
 use groups::{GroupId, Groups, Member, PlaceId};
 
+/// The longest wait at a gateway that is being left.
+const LEAVING_WAIT: Duration = Duration::from_millis(250);
+
 type Outcome = Result<Arc<LogRead>, Problem>;
 
 /// The pulls of this process that wait for news. Clones share them.
@@ -47,7 +50,7 @@ struct Group {
 }
 
 impl Waiting {
-    /// Room for `waiting_pulls` at once; further ones are answered at once, and so are all at `shutdown`.
+    /// Room for `waiting_pulls` at once; further ones are answered at once, and so are all that wait at `shutdown`.
     pub(crate) fn new(
         newsroom: Newsroom,
         pool: PgPool,
@@ -67,8 +70,11 @@ impl Waiting {
 
     /// Reads the log, and if there is no news waits for some.
     pub(super) async fn read(&self, wanted: &Wanted, wait: Duration) -> Outcome {
+        // Who comes to a gateway that is being left waits a moment still, so as not to come again and again.
+        let is_leaving = self.shared.shutdown.is_cancelled();
+        let wait = if is_leaving { wait.min(LEAVING_WAIT) } else { wait };
         let deadline = Instant::now() + wait;
-        let may_wait = !wait.is_zero() && !self.shared.shutdown.is_cancelled();
+        let may_wait = !wait.is_zero();
         let caught_up = if may_wait { self.join_caught_up(wanted) } else { None };
         let place = if let Some(place) = caught_up {
             place
@@ -83,7 +89,7 @@ impl Waiting {
         let outcome = tokio::select! {
             outcome = place.outcome() => Some(outcome),
             () = sleep_until(deadline) => None,
-            () = self.shared.shutdown.cancelled() => None,
+            () = self.shared.shutdown.cancelled(), if !is_leaving => None,
         };
         match outcome {
             Some(Ok(read)) if knows(&read, wanted) => Ok(read),

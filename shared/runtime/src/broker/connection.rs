@@ -9,7 +9,8 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
 use super::error::Cause;
-use super::{BrokerConfig, BrokerError};
+use super::servers::servers;
+use super::{BrokerConfig, BrokerError, tls};
 
 /// A publish waits this long for a connection that has just broken; one that is down longer fails it at once.
 const BLIP: Duration = Duration::from_secs(1);
@@ -122,6 +123,7 @@ pub(super) async fn open(config: &BrokerConfig, name: &str) -> Result<(Client, A
     let noted = Arc::clone(&link);
     let options = ConnectOptions::new()
         .name(name)
+        .custom_inbox_prefix(inbox_prefix(name))
         .retry_on_initial_connect()
         .max_reconnects(None)
         .connection_timeout(CONNECT_TIMEOUT)
@@ -134,20 +136,27 @@ pub(super) async fn open(config: &BrokerConfig, name: &str) -> Result<(Client, A
         });
     let options = match config.credentials_file.as_str() {
         "" => options,
-        file => options.credentials_file(file).await.map_err(|source| {
-            BrokerError::Configuration(format!("credentials file {file}: {source}").into())
-        })?,
+        file => {
+            // What is read is never repeated.
+            let unusable = |why: String| BrokerError::Unusable {
+                key: "broker.credentials_file",
+                cause: format!("{file}: {why}").into(),
+            };
+            let text = tokio::fs::read_to_string(file).await.map_err(|error| unusable(error.to_string()))?;
+            options.credentials(&text).map_err(|_| unusable("it holds no credentials".to_owned()))?
+        }
     };
-    let servers: Vec<async_nats::ServerAddr> = config
-        .url
-        .expose()
-        .split(',')
-        .map(|url| url.trim().parse())
-        .collect::<Result<_, _>>()
-        .map_err(|source: std::io::Error| BrokerError::Configuration(source.into()))?;
+    let options = tls::secured(options, config)?;
+    let (servers, options) = servers(options, config.url.expose())?;
     let client =
         options.connect(servers).await.map_err(|source| BrokerError::Configuration(source.into()))?;
     Ok((client, link))
+}
+
+/// A prefix of one token, and none that other clients of the broker have by default: who may read `_INBOX.>` reads
+/// nothing of ours.
+fn inbox_prefix(name: &str) -> String {
+    format!("_INBOX_{}", name.trim_start_matches("tidelog-"))
 }
 
 /// Doubles from a tenth of a second to two seconds; a random half of it is left out, so that the clients of a

@@ -22,12 +22,28 @@ pub enum BrokerError {
     /// The broker understood and refused: an operator must change its or our configuration.
     #[error("the broker refused")]
     Refused(#[source] Cause),
+    /// A key of the configuration cannot be used.
+    #[error("`{key}` cannot be used: {cause}")]
+    Unusable {
+        /// The key, `section.key`.
+        key: &'static str,
+        /// What is wrong with its value.
+        cause: Cause,
+    },
     /// Our own configuration cannot be used.
     #[error("the broker configuration cannot be used")]
     Configuration(#[source] Cause),
 }
 
 impl BrokerError {
+    /// The key of the configuration that is to blame, where the connection cannot even be begun.
+    pub fn key(&self) -> &'static str {
+        match self {
+            Self::Unusable { key, .. } => key,
+            _ => "broker.url",
+        }
+    }
+
     pub(super) fn from_api(error: &jetstream::Error) -> Self {
         let cause = error.clone().into();
         match error.error_code() {

@@ -2,12 +2,18 @@
 //! publishing. Every wait here has an end; nothing queues while the broker is away.
 
 mod connection;
+mod delivery;
 mod error;
+mod feed;
+mod metrics;
 mod publish;
+mod pull;
+mod servers;
 mod settings;
 mod standing;
 mod streams;
 mod subjects;
+mod tls;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,7 +26,12 @@ use tokio::sync::{Mutex, Semaphore};
 use tokio::time::{Instant, timeout};
 
 use connection::Link;
+pub use delivery::{Delivery, GivingBack, Returns};
 pub use error::{BrokerError, PublishError};
+pub use feed::{Fed, Feed, FeedFrom};
+pub use metrics::{METRICS, STREAM_METRICS};
+pub use pull::{Pull, PullError, PullMeasure};
+pub use servers::UrlFault;
 pub use settings::BrokerConfig;
 pub use standing::{ConsumerStanding, StreamStanding};
 pub use streams::{INGEST_CONSUMER, PROJECTOR_CONSUMER, PushFill};
@@ -34,9 +45,6 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How long an acknowledgement may wait for the connection.
 const ACK_TIMEOUT: Duration = Duration::from_secs(1);
-
-/// How long last words may take to leave.
-const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// How long a message to ourselves may take to come back.
 const ROUND_TRIP_TIMEOUT: Duration = Duration::from_secs(2);
@@ -61,11 +69,12 @@ struct Shared {
 
 impl Broker {
     /// Connects in the background and for ever: services may start before their broker. `name` is what the
-    /// broker's operators see.
+    /// broker's operators see, and answers come to `_INBOX_<name>`, so that a service can be kept from the answers of
+    /// others.
     ///
     /// # Errors
-    /// [`BrokerError::Configuration`]: the URL or the credentials file cannot be used. A broker that is away is
-    /// no error.
+    /// [`BrokerError::Configuration`]: the URL, the credentials file or a TLS file cannot be used. A broker that is
+    /// away is no error.
     pub async fn connect(config: &BrokerConfig, name: &str) -> Result<Self, BrokerError> {
         let (client, link) = connection::open(config, name).await?;
         let jetstream = ContextBuilder::new()
@@ -123,11 +132,6 @@ impl Broker {
             && matches!(timeout(ROUND_TRIP_TIMEOUT, echoed).await, Ok(Some(_)))
     }
 
-    /// Waits, for a moment at most, until what this connection was told has left it: the last words of a process.
-    pub async fn flush(&self) {
-        let _ = timeout(FLUSH_TIMEOUT, self.client().flush()).await;
-    }
-
     /// Bytes of the largest payload that may be published: the broker's `max_payload` (1 MiB until it has told
     /// us) less a reserve for headers.
     pub fn largest_frame(&self) -> usize {
@@ -137,7 +141,7 @@ impl Broker {
 
 /// Sends the acknowledgement of a message, for a moment at most. One that is lost, or cannot be handed to the connection
 /// by then, costs a redelivery: whoever acknowledges makes sure that it is harmless.
-pub async fn acknowledge(sending: impl Future<Output = Result<(), async_nats::Error>>) {
+pub(crate) async fn acknowledge(sending: impl Future<Output = Result<(), async_nats::Error>>) {
     match timeout(ACK_TIMEOUT, sending).await {
         Ok(Ok(())) => {}
         Ok(Err(error)) => tracing::debug!(%error, "an acknowledgement was not sent"),

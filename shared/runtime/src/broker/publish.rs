@@ -11,10 +11,16 @@ use bytes::Bytes;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::error::Cause;
+use super::streams::StreamKind;
 use super::{Broker, PublishError};
 
 /// The pause before a message is sent again.
 const RETRY_PAUSE: Duration = Duration::from_millis(50);
+
+/// How long a stream that is missing is put in order before the message is sent again. In a cluster the stream is mostly
+/// there and only has no leader: what was asked of it meanwhile is never answered, also when it has one again. What was
+/// done by then is done.
+const HEAL_FOR: Duration = Duration::from_millis(500);
 
 /// A hint that cannot be handed to the connection by then is dropped.
 const HINT_TIMEOUT: Duration = Duration::from_millis(100);
@@ -53,7 +59,7 @@ impl Broker {
         payload: Bytes,
     ) -> Result<u64, PublishError> {
         headers.insert(NATS_MESSAGE_ID, message_id.replace(['\r', '\n'], ""));
-        self.publish("push", self.subjects().push(slot), headers, payload).await
+        self.publish(StreamKind::Push, self.subjects().push(slot), headers, payload).await
     }
 
     /// Publishes a committed segment to LOG and awaits the acknowledgement, at most `publish_timeout_ms`; returns
@@ -67,7 +73,7 @@ impl Broker {
         headers: HeaderMap,
         payload: Bytes,
     ) -> Result<u64, PublishError> {
-        self.publish("log", self.subjects().log(slot), headers, payload).await
+        self.publish(StreamKind::Log, self.subjects().log(slot), headers, payload).await
     }
 
     /// Publishes a hint without acknowledgement. Never waits longer than a moment: a hint that cannot be sent is
@@ -85,13 +91,14 @@ impl Broker {
 
     async fn publish(
         &self,
-        stream: &'static str,
+        kind: StreamKind,
         subject: String,
         headers: HeaderMap,
         payload: Bytes,
     ) -> Result<u64, PublishError> {
         let started = Instant::now();
-        let result = self.publish_in_window(&subject, &headers, &payload).await;
+        let result = self.publish_in_window(kind, &subject, &headers, &payload).await;
+        let stream = kind.label();
         let outcome = result.as_ref().map_or_else(PublishError::outcome, |_| "acknowledged");
         ::metrics::counter!("tidelog_broker_publishes_total", "stream" => stream, "outcome" => outcome)
             .increment(1);
@@ -104,6 +111,7 @@ impl Broker {
 
     async fn publish_in_window(
         &self,
+        kind: StreamKind,
         subject: &str,
         headers: &HeaderMap,
         payload: &Bytes,
@@ -115,7 +123,8 @@ impl Broker {
         let _permit = self.shared.window.try_acquire().map_err(|_| PublishError::Busy)?;
         let mut last = NoAcknowledgement::InTime.into();
         let deadline = Instant::now() + self.config().publish_timeout();
-        match timeout_at(deadline, self.attempt_until_known(subject, headers, payload, &mut last)).await {
+        match timeout_at(deadline, self.attempt_until_known(kind, subject, headers, payload, &mut last)).await
+        {
             Ok(result) => result,
             Err(_) => Err(PublishError::Unavailable(last)),
         }
@@ -125,6 +134,7 @@ impl Broker {
     /// the last attempt failed.
     async fn attempt_until_known(
         &self,
+        kind: StreamKind,
         subject: &str,
         headers: &HeaderMap,
         payload: &Bytes,
@@ -138,7 +148,8 @@ impl Broker {
                 Err(Failure::Final(error)) => return Err(error),
                 Err(Failure::StreamMissing) => {
                     *last = NoAcknowledgement::WithoutStream.into();
-                    if let Err(error) = self.heal_streams(attempted_at).await {
+                    let healing = Box::pin(self.heal_stream(kind, attempted_at));
+                    if let Ok(Err(error)) = timeout(HEAL_FOR, healing).await {
                         *last = error.into();
                     }
                 }

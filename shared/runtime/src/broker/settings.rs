@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, de::Error};
 
+use super::servers::{self, UrlFault};
 use crate::config::{Secret, at_most, percent, positive};
 
 /// How to reach the broker, and how its streams are set up.
@@ -14,6 +15,12 @@ pub struct BrokerConfig {
     pub url: Secret,
     /// Credentials file; empty: none.
     pub credentials_file: String,
+    /// Certificates of the authorities that sign the servers'; empty: the system's.
+    pub tls_ca_file: String,
+    /// Certificate by which the servers know us; empty: none.
+    pub tls_certificate_file: String,
+    /// Its key.
+    pub tls_key_file: String,
     /// First token of every subject.
     #[serde(deserialize_with = "subject_token")]
     pub subject_prefix: String,
@@ -56,6 +63,14 @@ pub struct BrokerConfig {
 }
 
 impl BrokerConfig {
+    /// The servers.
+    ///
+    /// # Errors
+    /// One of them is no address.
+    pub fn servers(&self) -> Result<Vec<async_nats::ServerAddr>, UrlFault> {
+        servers::parsed(self.url.expose()).map(|(addresses, _)| addresses)
+    }
+
     /// The name of the stream of pushed batches.
     pub fn push_stream(&self) -> String {
         format!("{}PUSH", self.stream_prefix)

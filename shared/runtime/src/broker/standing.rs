@@ -38,6 +38,14 @@ pub struct ConsumerStanding {
     pub settled: u64,
 }
 
+impl StreamStanding {
+    /// The stream sequence of the oldest message that is not acknowledged, if there is one.
+    pub fn oldest_open(&self) -> Option<u64> {
+        let consumer = self.consumer;
+        (consumer.pending + consumer.in_flight > 0).then_some(consumer.ack_floor + 1)
+    }
+}
+
 impl Broker {
     /// PUSH, and ingest's consumer.
     ///

@@ -4,7 +4,9 @@
 use std::future::{Future, IntoFuture};
 use std::time::Duration;
 
+use async_nats::jetstream::ErrorCode;
 use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, PullConsumer, pull};
+use async_nats::jetstream::context::{CreateStreamError, CreateStreamErrorKind};
 use async_nats::jetstream::stream::{Config, DiscardPolicy, RetentionPolicy, StorageType};
 use tokio::time::{Instant, timeout};
 
@@ -20,7 +22,27 @@ pub const PROJECTOR_CONSUMER: &str = "projector";
 /// later still costs nothing but the look at a watermark.
 const DUPLICATE_WINDOW: Duration = Duration::from_secs(15);
 
+/// Bound of looking up a consumer. One that has no leader just now does not answer, nor later, when it has one.
+const LOOK_UP_TIMEOUT: Duration = Duration::from_secs(1);
+
 const SECONDS_PER_HOUR: u64 = 3600;
+
+/// One of the two streams.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum StreamKind {
+    Push,
+    Log,
+}
+
+impl StreamKind {
+    /// A word for metrics.
+    pub(super) fn label(self) -> &'static str {
+        match self {
+            Self::Push => "push",
+            Self::Log => "log",
+        }
+    }
+}
 
 /// How full PUSH is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,7 +87,7 @@ impl Broker {
     /// # Errors
     /// As [`Broker::ensure_streams`].
     pub async fn ingest_consumer(&self) -> Result<PullConsumer, BrokerError> {
-        self.consumer(INGEST_CONSUMER, self.config().push_stream()).await
+        self.consumer(ingest_consumer(self.config()), StreamKind::Push).await
     }
 
     /// The consumer of the projector; it and its stream are created if missing.
@@ -73,15 +95,26 @@ impl Broker {
     /// # Errors
     /// As [`Broker::ensure_streams`].
     pub async fn projector_consumer(&self) -> Result<PullConsumer, BrokerError> {
-        self.consumer(PROJECTOR_CONSUMER, self.config().log_stream()).await
+        self.consumer(projector_consumer(self.config()), StreamKind::Log).await
     }
 
-    async fn consumer(&self, name: &str, stream: String) -> Result<PullConsumer, BrokerError> {
-        let get = || self.shared.jetstream.get_consumer_from_stream(name, stream.clone());
-        match bounded(get()).await {
+    /// Each service creates what it misses itself, and nothing else: it needs no right to another's consumer.
+    async fn consumer(&self, consumer: pull::Config, kind: StreamKind) -> Result<PullConsumer, BrokerError> {
+        let jetstream = &self.shared.jetstream;
+        let stream = self.stream(kind);
+        let name = consumer.durable_name.clone().unwrap_or_default();
+        let look_up = jetstream.get_consumer_from_stream(&name, &stream.name);
+        let looked_up = match timeout(LOOK_UP_TIMEOUT, look_up).await {
+            Ok(answer) => answer.map_err(BrokerError::from),
+            Err(elapsed) => Err(BrokerError::Unavailable(elapsed.into())),
+        };
+        match looked_up {
             Err(BrokerError::Missing(_)) => {
-                self.ensure_streams().await?;
-                bounded(get()).await
+                let mut healed = self.shared.healed.lock().await;
+                self.create_if_missing(stream.clone()).await?;
+                let created = bounded(jetstream.create_consumer_on_stream(consumer, &stream.name)).await?;
+                *healed = Some(Instant::now());
+                Ok(created)
             }
             found => found,
         }
@@ -140,14 +173,15 @@ impl Broker {
         Ok(())
     }
 
-    /// Puts in order streams that were missing at `missed_at`, once for all who missed them at the same time.
-    pub(super) async fn heal_streams(&self, missed_at: Instant) -> Result<(), BrokerError> {
+    /// Creates a stream that was missing at `missed_at`, once for all who missed it at the same time. Its consumer is
+    /// created by who reads it.
+    pub(super) async fn heal_stream(&self, kind: StreamKind, missed_at: Instant) -> Result<(), BrokerError> {
         let mut healed = self.shared.healed.lock().await;
         if healed.is_some_and(|at| at > missed_at) {
             return Ok(());
         }
-        tracing::warn!("a stream is missing; creating it");
-        self.put_in_order().await?;
+        tracing::warn!(stream = kind.label(), "a stream is missing; creating it");
+        self.create_if_missing(self.stream(kind)).await?;
         *healed = Some(Instant::now());
         Ok(())
     }
@@ -155,13 +189,36 @@ impl Broker {
     async fn put_in_order(&self) -> Result<(), BrokerError> {
         let jetstream = &self.shared.jetstream;
         let config = self.config();
-        for stream in [push_stream(config, self.subjects()), log_stream(config, self.subjects())] {
-            bounded(jetstream.create_or_update_stream(stream)).await?;
+        for kind in [StreamKind::Push, StreamKind::Log] {
+            bounded(jetstream.create_or_update_stream(self.stream(kind))).await?;
         }
         bounded(jetstream.create_consumer_on_stream(ingest_consumer(config), config.push_stream())).await?;
         bounded(jetstream.create_consumer_on_stream(projector_consumer(config), config.log_stream())).await?;
         Ok(())
     }
+
+    /// Leaves one that is there as it is, whatever its settings: to change them is for `tidelog migrate` alone.
+    async fn create_if_missing(&self, stream: Config) -> Result<(), BrokerError> {
+        let created = async {
+            match self.shared.jetstream.create_stream(stream).await {
+                Err(error) if is_there(&error) => Ok(()),
+                created => created.map(drop),
+            }
+        };
+        bounded(Box::pin(created)).await
+    }
+
+    fn stream(&self, kind: StreamKind) -> Config {
+        match kind {
+            StreamKind::Push => push_stream(self.config(), self.subjects()),
+            StreamKind::Log => log_stream(self.config(), self.subjects()),
+        }
+    }
+}
+
+fn is_there(error: &CreateStreamError) -> bool {
+    let CreateStreamErrorKind::JetStream(refusal) = error.kind() else { return false };
+    refusal.error_code() == ErrorCode::STREAM_NAME_EXIST
 }
 
 /// Bounds a request as a whole: the wait for its answer is bounded by the client, the wait to send it is not.

@@ -10,7 +10,15 @@ use std::path::PathBuf;
 use serde::de::DeserializeOwned;
 
 use layer::Layer;
-pub use sections::{LimitsConfig, RetentionConfig, SchemaConfig, Secret, at_most, percent, positive};
+pub use sections::{
+    LimitsConfig, RetentionConfig, SchemaConfig, Secret, address, at_most, one_of, optional_address, percent,
+    positive,
+};
+
+use crate::broker::BrokerConfig;
+use crate::database::DatabaseConfig;
+use crate::service::{in_one_line, with_causes};
+use crate::telemetry::TelemetryConfig;
 
 /// The default configuration, which is also its documentation.
 pub const DEFAULTS: &str = include_str!("../../../../config/default.toml");
@@ -41,40 +49,41 @@ impl Sources {
     }
 }
 
-/// Why the configuration cannot be used. Each is for the operator to correct; none goes away by itself.
+/// Why the configuration cannot be used, in one line. Each is for the operator to correct; none goes away by itself. A
+/// place is a file and its line, an environment variable, or the built-in default. No value of a text is repeated.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// The file cannot be read.
-    #[error("configuration file {} cannot be read", path.display())]
+    #[error("{}: the configuration file (TIDELOG_CONFIG) cannot be read: {reason}", path.display())]
     Unreadable {
         /// The file.
         path: PathBuf,
         /// Why.
-        source: std::io::Error,
+        reason: std::io::Error,
     },
     /// A text is not TOML.
-    #[error("{origin} is not valid TOML")]
+    #[error("{place}: this is not valid TOML: {reason}")]
     Unparsable {
-        /// The file.
-        origin: String,
-        /// Where and why.
-        source: ::config::ConfigError,
+        /// Where.
+        place: String,
+        /// Why.
+        reason: String,
     },
     /// A key that does not stand in `config/default.toml`.
-    #[error("{origin}: there is no key `{key}`{}", hint(suggestion.as_deref()))]
+    #[error("{place}: there is no key `{key}`{}", hint(suggestion.as_deref()))]
     UnknownKey {
-        /// The file, or the environment variable.
-        origin: String,
+        /// Where it is set.
+        place: String,
         /// The key, `section.key`.
         key: String,
         /// A known key that looks much like it.
         suggestion: Option<String>,
     },
     /// A value of another type than the default's.
-    #[error("{origin}: `{key}` must be {expected}, but is {found}")]
+    #[error("{place}: `{key}` must be {expected}, but is {found}")]
     WrongType {
-        /// The file, or the environment variable.
-        origin: String,
+        /// Where it is set.
+        place: String,
         /// The key, `section.key`.
         key: String,
         /// The type of the default.
@@ -82,13 +91,15 @@ pub enum ConfigError {
         /// What was found.
         found: String,
     },
-    /// A value that its section does not allow.
-    #[error("`{key}` cannot be used")]
+    /// A value that cannot be used.
+    #[error("{place}: `{key}` cannot be used: {reason}")]
     Invalid {
+        /// Where it is set.
+        place: String,
         /// The key, `section.key`, or the section.
         key: String,
-        /// Why.
-        source: ::config::ConfigError,
+        /// Why, and what is allowed.
+        reason: String,
     },
     /// Values that do not go together.
     #[error("{0}")]
@@ -99,10 +110,15 @@ fn hint(suggestion: Option<&str>) -> String {
     suggestion.map(|key| format!("; did you mean `{key}`?")).unwrap_or_default()
 }
 
+/// The place of a key that nobody has set.
+const BUILT_IN: &str = "the built-in default";
+
 /// The merged configuration. Services read their sections once, at start.
 #[derive(Debug, Clone)]
 pub struct Config {
     merged: ::config::Config,
+    /// Where each key is set that does not have its default.
+    places: BTreeMap<String, String>,
 }
 
 impl Config {
@@ -112,20 +128,25 @@ impl Config {
     /// The file cannot be read, a key is unknown, a value has the wrong type, or values contradict each other.
     pub fn load(sources: &Sources) -> Result<Self, ConfigError> {
         let defaults = Layer::parse("config/default.toml", DEFAULTS)?;
-        let mut values = defaults.values.clone();
+        let (mut values, mut places) = (defaults.values.clone(), BTreeMap::new());
         if let Some(path) = &sources.file {
             let text = std::fs::read_to_string(path)
-                .map_err(|source| ConfigError::Unreadable { path: path.clone(), source })?;
-            values.extend(Layer::parse(&path.display().to_string(), &text)?.accepted_by(&defaults)?);
+                .map_err(|reason| ConfigError::Unreadable { path: path.clone(), reason })?;
+            let file = Layer::parse(&path.display().to_string(), &text)?;
+            for (key, value) in file.accepted_by(&defaults)? {
+                places.insert(key.clone(), file.place(&key));
+                values.insert(key, value);
+            }
         }
         for (name, text) in &sources.environment {
             if let Some(key) = name.strip_prefix(VARIABLE_PREFIX) {
                 let key = key.to_lowercase().replace("__", ".");
                 let value = defaults.value_from_text(name, &key, text)?;
+                places.insert(key.clone(), name.clone());
                 values.insert(key, value);
             }
         }
-        let config = Self { merged: merge(values)? };
+        let config = Self { merged: merge(values)?, places };
         config.check_timeouts()?;
         Ok(config)
     }
@@ -135,35 +156,85 @@ impl Config {
     /// # Errors
     /// The section does not exist, or a value is out of its bounds.
     pub fn section<T: DeserializeOwned>(&self, name: &str) -> Result<T, ConfigError> {
-        let invalid = |key: String, source| ConfigError::Invalid { key, source };
         let values: ::config::Value =
-            self.merged.get(name).map_err(|source| invalid(name.to_owned(), source))?;
+            self.merged.get(name).map_err(|error| self.unusable(name, &error.to_string()))?;
         serde_path_to_error::deserialize(values).map_err(|error| {
             let key = format!("{name}.{}", error.path());
-            invalid(key, error.into_inner())
+            // The parser names the key once more, and a source that is none.
+            let reason = error.into_inner().to_string();
+            let reason = reason.split(" for key `").next().unwrap_or_default();
+            let is_negative = reason.contains("integer `-") && reason.contains("expected an unsigned");
+            self.unusable(&key, if is_negative { "it must not be negative" } else { reason })
         })
+    }
+
+    /// Where a key is set.
+    pub fn place(&self, key: &str) -> &str {
+        self.places.get(key).map_or(BUILT_IN, String::as_str)
+    }
+
+    /// Whether nobody has set it.
+    pub fn is_default(&self, key: &str) -> bool {
+        !self.places.contains_key(key)
+    }
+
+    /// The error that the value of a key cannot be used, and why.
+    pub fn unusable(&self, key: &str, reason: &str) -> ConfigError {
+        // Some errors say so themselves.
+        let reason = reason.strip_prefix(&format!("`{key}` cannot be used: ")).unwrap_or(reason);
+        let (place, reason) = (self.place(key).to_owned(), in_one_line(reason));
+        ConfigError::Invalid { place, key: key.to_owned(), reason }
+    }
+
+    /// The same of an error, its causes included.
+    pub fn refused(&self, key: &str, error: &(dyn std::error::Error + 'static)) -> ConfigError {
+        self.unusable(key, &with_causes(error))
+    }
+
+    /// The value of a key that is a number.
+    ///
+    /// # Errors
+    /// It is none.
+    pub fn number(&self, key: &str) -> Result<i64, ConfigError> {
+        self.merged.get_int(key).map_err(|_| self.unusable(key, "it must be a whole number"))
+    }
+
+    /// The error that two numbers do not go together, and the rule.
+    pub fn contradiction(&self, one: &str, other: &str, rule: &str) -> ConfigError {
+        let told = |key: &str| {
+            let value = self.merged.get_string(key).unwrap_or_default();
+            format!("`{key}` is {value} ({})", self.place(key))
+        };
+        ConfigError::Contradiction(format!("{} and {}: {rule}", told(one), told(other)))
     }
 
     /// A transaction that outlives `ack_wait` would be worked on twice at the same time.
     fn check_timeouts(&self) -> Result<(), ConfigError> {
-        let number = |key: &str| {
-            let invalid = |source| ConfigError::Invalid { key: key.to_owned(), source };
-            self.merged.get_int(key).map_err(invalid)
-        };
-        let statement_ms = number("database.statement_timeout_ms")?;
-        let ack_wait_seconds = number("broker.ack_wait_seconds")?;
-        if statement_ms >= ack_wait_seconds.saturating_mul(1000) {
-            return Err(ConfigError::Contradiction(format!(
-                "`database.statement_timeout_ms` ({statement_ms} ms) must be below \
-                 `broker.ack_wait_seconds` ({ack_wait_seconds} s): lower the one or raise the other"
-            )));
+        let (statement, ack_wait) = ("database.statement_timeout_ms", "broker.ack_wait_seconds");
+        if self.number(statement)? < self.number(ack_wait)?.saturating_mul(1000) {
+            return Ok(());
         }
-        Ok(())
+        Err(self.contradiction(statement, ack_wait, "the first must be shorter than the second"))
     }
 }
 
+/// Checks the sections that every service reads. No file that they name is looked at, and nobody is connected to.
+///
+/// # Errors
+/// The first that is wrong.
+pub fn check_common(config: &Config) -> Result<(), ConfigError> {
+    let telemetry: TelemetryConfig = config.section("telemetry")?;
+    telemetry.filter().map_err(|error| config.refused("telemetry.filter", &error))?;
+    let database: DatabaseConfig = config.section("database")?;
+    database.options().map_err(|error| config.refused("database.url", &error))?;
+    let broker: BrokerConfig = config.section("broker")?;
+    broker.servers().map_err(|error| config.refused("broker.url", &error))?;
+    config.section::<SchemaConfig>("schema")?;
+    Ok(())
+}
+
 fn merge(values: BTreeMap<String, ::config::Value>) -> Result<::config::Config, ConfigError> {
-    let invalid = |source| ConfigError::Invalid { key: "configuration".to_owned(), source };
+    let invalid = |error: ::config::ConfigError| ConfigError::Contradiction(in_one_line(&error.to_string()));
     let mut builder = ::config::Config::builder();
     for (key, value) in values {
         builder = builder.set_override(key, value).map_err(invalid)?;

@@ -1,10 +1,12 @@
 //! Sections that several services read, and the bounds that sections put on their values.
 
 use std::fmt;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use serde::{Deserialize, Deserializer, de::Error};
+use serde::de::{DeserializeOwned, Error, IntoDeserializer, value};
+use serde::{Deserialize, Deserializer};
 use tidelog_events::limits::{
     MAX_BATCH_EVENTS, MAX_BODY_BYTES, MAX_LINE_BYTES, MAX_PULL_EVENTS, MAX_READ_ENTITIES, MAX_WAIT_SECONDS,
 };
@@ -96,6 +98,27 @@ impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(if self.0.is_empty() { "(empty)" } else { "(secret)" })
     }
+}
+
+/// For `#[serde(deserialize_with)]`: an address to listen on.
+pub fn address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SocketAddr, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    let wrong = |_| D::Error::custom("it must be an address and a port, such as 127.0.0.1:8080 or [::]:8080");
+    text.parse().map_err(wrong)
+}
+
+/// For `#[serde(deserialize_with)]`: an address to listen on, or an empty text for none.
+pub fn optional_address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SocketAddr>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    let wrong =
+        |_| D::Error::custom("it must be an address and a port, such as 127.0.0.1:8081, or empty for none");
+    if text.is_empty() { Ok(None) } else { text.parse().map(Some).map_err(wrong) }
+}
+
+/// For `#[serde(deserialize_with)]`: one of a few words. The error lists them.
+pub fn one_of<'de, D: Deserializer<'de>, T: DeserializeOwned>(deserializer: D) -> Result<T, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    T::deserialize(text.as_str().into_deserializer()).map_err(|error: value::Error| D::Error::custom(error))
 }
 
 /// For `#[serde(deserialize_with)]`: a number above zero.

@@ -1,6 +1,8 @@
 //! The PostgreSQL pool, and what a database error means for the work that met it.
 
+mod measure;
 mod relay;
+mod watch;
 
 use std::future::Future;
 use std::time::Duration;
@@ -10,7 +12,9 @@ use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
 use sqlx::{Connection, Row};
 use tokio::time::error::Elapsed;
 
+pub use self::measure::measure;
 use self::relay::Relay;
+pub use self::watch::{until_ready, watch};
 use crate::config::{Secret, positive};
 
 /// A connection that was idle longer is tested before it is used: the server may have restarted meanwhile.
@@ -43,6 +47,18 @@ pub struct DatabaseConfig {
 }
 
 impl DatabaseConfig {
+    /// What the URL says.
+    ///
+    /// # Errors
+    /// It is none of PostgreSQL.
+    pub fn options(&self) -> Result<PgConnectOptions, DatabaseConfigError> {
+        let url = self.url.expose();
+        if !["postgresql://", "postgres://"].iter().any(|scheme| url.starts_with(scheme)) {
+            return Err(DatabaseConfigError::Scheme);
+        }
+        Ok(url.parse()?)
+    }
+
     /// How long to wait for one statement, for [`within`]: PostgreSQL's own limit goes first.
     pub fn statement_deadline(&self) -> Duration {
         Duration::from_millis(self.statement_timeout_ms) + ANSWER_TIMEOUT
@@ -53,10 +69,10 @@ impl DatabaseConfig {
 #[derive(Debug, thiserror::Error)]
 pub enum DatabaseConfigError {
     /// Another scheme; the driver would not notice.
-    #[error("`database.url` must begin with postgresql:// or postgres://")]
+    #[error("it must begin with postgresql:// or postgres://")]
     Scheme,
     /// Something else is wrong with it.
-    #[error("`database.url` cannot be used")]
+    #[error("it is no URL of a database")]
     Url(#[from] sqlx::Error),
 }
 
@@ -70,12 +86,7 @@ pub enum DatabaseConfigError {
 /// The URL cannot be parsed. A server that is away is no error here.
 pub fn connect(config: &DatabaseConfig, application_name: &str) -> Result<PgPool, DatabaseConfigError> {
     let timeout_ms = config.statement_timeout_ms.to_string();
-    let url = config.url.expose();
-    if !["postgresql://", "postgres://"].iter().any(|scheme| url.starts_with(scheme)) {
-        return Err(DatabaseConfigError::Scheme);
-    }
-    let options: PgConnectOptions = url.parse()?;
-    let options = options.application_name(application_name).options([
+    let options = config.options()?.application_name(application_name).options([
         ("statement_timeout", timeout_ms.as_str()),
         ("idle_in_transaction_session_timeout", timeout_ms.as_str()),
         // A process whose host is gone keeps its locks no longer than about a minute.

@@ -60,6 +60,7 @@ fn device(row: &PgRow) -> sqlx::Result<Device> {
     let time = |column: &str| Ok::<_, sqlx::Error>(row.try_get::<Option<i64>, _>(column)?.map(UtcTime));
     let report = DeviceReport {
         pending: row.try_get::<Option<i64>, _>("pending")?.map(i64::cast_unsigned),
+        syncs: None,
         last_error: row.try_get("reported_error")?,
         clock_offset_ms: row.try_get("clock_offset_ms")?,
         state: None,

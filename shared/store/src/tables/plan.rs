@@ -23,7 +23,7 @@ impl Named<'_> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Misfit {
     /// There are none.
-    #[error("the database has no tables: run `tidelog migrate`")]
+    #[error("its tables are missing: run `tidelog migrate`")]
     Empty,
     /// They are of an older release.
     #[error("the tables lack migration {lacks}: run this release's `tidelog migrate`")]

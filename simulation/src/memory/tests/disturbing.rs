@@ -13,7 +13,7 @@ fn a_cut_request_is_acted_on_only_where_it_arrived_whole() {
     let ann = UserId::new("ann").unwrap();
     let cut = |cut| server.send(&ann, &push("phone", 1, 1), NOW_MS, Some(cut));
     for (at, events) in [(Cut::Before, 0), (Cut::During, 0), (Cut::After, 1)] {
-        assert!(matches!(cut(at), Err(Unreachable(_))));
+        assert!(matches!(cut(at), Err(Unreachable { .. })));
         assert_eq!(log(&server).len(), events, "{at:?}");
     }
 }

@@ -60,8 +60,9 @@ async fn a_gateway_that_falls_silent_is_given_up() {
     for request in [pull(), push(), own_events()] {
         for bytes in [0, 10, answer.len() - 20] {
             let transport = silent_server(answer[..bytes].to_vec()).await.request_timeout(SHORT);
-            let Unreachable(why) = transport.send(&request, "t").await.unwrap_err();
+            let Unreachable { cause, detail: why } = transport.send(&request, "t").await.unwrap_err();
             assert_eq!(why, "no whole answer came in time", "{request:?} after {bytes} bytes");
+            assert_eq!(cause, SyncFailureCause::Timeout);
         }
     }
 }
@@ -70,7 +71,7 @@ async fn a_gateway_that_falls_silent_is_given_up() {
 async fn no_pull_takes_for_ever() {
     let (answer, _) = pulled();
     let transport = slow_server(answer, EVER).await.request_timeout(EVER).pull_timeout(SHORT);
-    let Unreachable(why) = transport.send(&pull(), "t").await.unwrap_err();
+    let Unreachable { detail: why, .. } = transport.send(&pull(), "t").await.unwrap_err();
     assert_eq!(why, "no whole answer came in time");
 }
 
@@ -79,7 +80,7 @@ async fn the_answer_to_a_push_has_as_long_as_a_request_with_its_answer() {
     let (answer, _) = pulled();
     for request in [push(), own_events()] {
         let transport = slow_server(answer.clone(), EVER).await.request_timeout(SHORT);
-        let Unreachable(why) = transport.send(&request, "t").await.unwrap_err();
+        let Unreachable { detail: why, .. } = transport.send(&request, "t").await.unwrap_err();
         assert_eq!(why, "no whole answer came in time");
     }
 }
@@ -89,6 +90,6 @@ async fn a_connection_that_is_not_made_is_given_up_before_the_answer_is_due() {
     let (address, _listener) = listen().await;
     // Nobody says anything of TLS.
     let transport = HttpTransport::new(&format!("https://{address}")).unwrap().request_timeout(EVER);
-    let Unreachable(why) = transport.send(&push(), "t").await.unwrap_err();
+    let Unreachable { detail: why, .. } = transport.send(&push(), "t").await.unwrap_err();
     assert!(why.starts_with("no connection"), "{why}");
 }

@@ -6,6 +6,7 @@ mod plan;
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
+use std::pin::Pin;
 use std::sync::LazyLock;
 use std::time::Duration;
 
@@ -155,13 +156,43 @@ async fn apply(due: &[Migration], pool: &PgPool) -> Result<(), TablesError> {
         let mut connection = pool.acquire().await?.detach();
         unhurried(&mut connection, last.no_tx).await?;
         let tried = migrator.run(&mut connection).await;
-        connection.close().await?;
+        // What it did is done; how the connection ends does not matter.
+        drop(connection.close().await);
         match tried {
             Err(error) if is_in_use(&error) => {}
             tried => return Ok(tried?),
         }
     }
     Err(TablesError::InUse { number: last.version })
+}
+
+/// Why the database cannot be worked with now.
+#[derive(Debug, thiserror::Error)]
+pub enum NotReady {
+    /// It is away, or refuses.
+    #[error(transparent)]
+    Away(#[from] sqlx::Error),
+    /// Its tables are of another release.
+    #[error(transparent)]
+    Misfit(#[from] Misfit),
+}
+
+/// A look at the tables.
+pub type LookFuture = Pin<Box<dyn Future<Output = Result<(), NotReady>> + Send>>;
+
+/// Looks at them again and again, each time it is called.
+pub fn look(pool: &PgPool) -> impl Fn() -> LookFuture + Send + Sync + 'static + use<> {
+    let pool = pool.clone();
+    move || {
+        let pool = pool.clone();
+        Box::pin(async move { ready(&pool).await })
+    }
+}
+
+/// Whether services of this release can work with the database.
+pub async fn ready(pool: &PgPool) -> Result<(), NotReady> {
+    let mut connection = pool.acquire().await?;
+    Ok(Tables::of_this_release().fit(&mut connection).await??)
 }
 
 /// The migrations that the tables have, by number and name; none where there is no table of them.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
 use rustix::process::Signal;
@@ -51,14 +51,13 @@ impl Release {
     /// What it knows of the tables.
     pub async fn tables(self) -> Tables {
         match self {
-            Self::This => migrations(Path::new(WORKSPACE).join("shared/store/migrations")).await,
-            Self::Previous => migrations(self.folder().join("migrations")).await,
+            Self::This => Tables::new(Tables::of_this_release().migrations().to_vec()),
+            Self::Previous => {
+                let migrations = Migrator::new(self.folder().join("migrations")).await.unwrap();
+                Tables::new(migrations.iter().cloned().collect())
+            }
         }
     }
-}
-
-async fn migrations(folder: PathBuf) -> Tables {
-    Tables::new(Migrator::new(folder).await.unwrap().iter().cloned().collect())
 }
 
 /// A database, subjects and an archive of its own.

@@ -50,7 +50,9 @@ impl Stack {
                 match item {
                     PullItem::Hello(hello) => head = hello.head,
                     PullItem::Snapshot(header, _) => {
-                        events.extend(self.pruned(space, cursor, header.through).await?);
+                        let what = "what was pruned";
+                        let pruned = async || self.pruned(space, cursor, header.through).await;
+                        events.extend(self.patiently(what, pruned).await?);
                     }
                     PullItem::Segment(header, found) => {
                         for (position, line) in found {

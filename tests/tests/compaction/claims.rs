@@ -80,6 +80,7 @@ async fn a_log_that_became_another_one_meanwhile_is_not_pruned() {
         if change.contains("erasures") {
             let erased = world.compactor(|_| {}).compact(&id("ann")).await.unwrap();
             assert_eq!(erased, Outcome::Elsewhere, "nobody touches what is erased");
+            nobody_has_a_claim(&world).await;
         }
         execute(&world, "DELETE FROM erasures; UPDATE segments SET last = 4 WHERE first = 1").await;
         assert_untouched(&world, &["ann"]).await;

@@ -16,6 +16,8 @@ CARGO_FUZZ := $(TOOLBOX)/cargo-fuzz-0.13.1/bin/cargo-fuzz
 STACK := cargo build --release -p tidelog-cli -p tidelog-gateway -p tidelog-ingest -p tidelog-projector -p tidelog-compactor
 # The tests plant defects in simulated devices; nothing that is released can.
 TESTED := --workspace --features tidelog-simulation/defects
+# Most tests wait for servers most of the time.
+TESTS_AT_ONCE := 4
 
 .PHONY: help up demo test fmt fuzz fuzz-api
 
@@ -46,9 +48,9 @@ test: $(DENY) $(FUZZ_API) $(IMAGE_CHECKS) $(DEPLOY)
 	$(DENY) check bans licenses sources
 	@echo "4/4 tests, against a real nats-server and PostgreSQL"
 	tools/previous-release $(TARGET)
-	cargo build $(TESTED)
+	cargo build $(TESTED) --bins --tests --examples
 	$(TARGET)/debug/tidelog toolbox
-	cargo test $(TESTED) --no-fail-fast 2>&1 | awk -f tools/sum-tests.awk
+	RUST_TEST_THREADS=$(TESTS_AT_ONCE) cargo test $(TESTED) --no-fail-fast 2>&1 | awk -f tools/sum-tests.awk
 
 fmt:
 	cargo fmt --all

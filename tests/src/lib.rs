@@ -27,6 +27,7 @@ mod replica;
 mod replicas;
 mod s3;
 mod servers;
+mod service;
 mod stored;
 mod world;
 
@@ -46,5 +47,6 @@ pub use read_model::ReadModel;
 pub use replica::Replica;
 pub use s3::S3Server;
 pub use servers::{PrivateServers, broker_address, database_address, shared_servers};
+pub use service::{ServiceProcess, built};
 pub use stored::{Holdings, StoredQuarantined, StoredSegment};
 pub use world::{SECRET, World, token};

@@ -2,13 +2,17 @@
 
 use serde_json::json;
 use tempfile::TempDir;
+use tidelog_cli::local::free_port;
 use tidelog_runtime::broker::Broker;
 use tidelog_runtime::config::{Config, Sources};
 use tidelog_runtime::database;
 use tidelog_store::Tables;
-use tidelog_tests::{Answer, Batch, PrivateServers, SECRET, eventually, token};
+use tidelog_tests::{Answer, Batch, PrivateServers, SECRET, ServiceProcess, built, eventually, token};
 
-use super::process::{SERVICES, Service, free_address};
+use super::process::SCHEMA;
+
+/// The four services.
+const SERVICES: [&str; 4] = ["gateway", "ingest", "projector", "compactor"];
 
 /// What is away.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,15 +22,17 @@ enum Away {
 }
 
 struct Services {
-    all: Vec<(&'static str, Service)>,
+    all: Vec<(&'static str, ServiceProcess)>,
     gateway: String,
     _folder: TempDir,
 }
 
 impl Services {
     fn start(servers: &PrivateServers, database: &str) -> Self {
-        let (folder, gateway) = (tempfile::tempdir().unwrap(), free_address());
+        let folder = tempfile::tempdir().unwrap();
+        let gateway = format!("127.0.0.1:{}", free_port().unwrap());
         let environment = [
+            ("TIDELOG__SCHEMA__FILE", SCHEMA.to_owned()),
             ("TIDELOG__BROKER__URL", servers.nats.url()),
             ("TIDELOG__BROKER__STREAM_PREFIX", database.to_uppercase()),
             ("TIDELOG__BROKER__SUBJECT_PREFIX", database.to_owned()),
@@ -43,12 +49,14 @@ impl Services {
             ("TIDELOG__ARCHIVE__S3_ACCESS_KEY_ID", "id".to_owned()),
             ("TIDELOG__ARCHIVE__S3_SECRET_ACCESS_KEY", "key".to_owned()),
         ];
-        let environment = environment.map(|(name, value)| (name.to_owned(), value));
-        let start = |name| (name, Service::start(name, &folder, &free_address(), &environment));
+        let start = |role| {
+            let program = built(&format!("tidelog-{role}"));
+            (role, ServiceProcess::start(role, &program, folder.path(), environment.clone()))
+        };
         Self { all: SERVICES.map(start).into(), gateway, _folder: folder }
     }
 
-    fn named<'a>(&'a self, names: &'a [&str]) -> impl Iterator<Item = &'a Service> {
+    fn named<'a>(&'a self, names: &'a [&str]) -> impl Iterator<Item = &'a ServiceProcess> {
         self.all.iter().filter(|(name, _)| names.contains(name)).map(|(_, service)| service)
     }
 
@@ -152,7 +160,7 @@ async fn stop(services: Services) {
             let answer = Answer::of(reqwest::Client::new().get(url).bearer_auth(token("ann"))).await;
             assert_eq!(answer.expect(200).headers["connection"], "close");
         }
-        assert_eq!(service.ended().await, Some(0), "{name}:\n{}", service.log());
+        assert_eq!(service.ended().await.code(), Some(0), "{name}:\n{}", service.log());
         for word in ["started", "told to stop", "stopped"] {
             assert!(service.log().contains(word), "{name} says {word:?}:\n{}", service.log());
         }

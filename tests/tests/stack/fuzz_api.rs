@@ -3,7 +3,9 @@
 use std::path::Path;
 use std::process::Command;
 
-use super::harness::{WORKSPACE, built, toolbox};
+use tidelog_tests::built;
+
+use super::harness::{WORKSPACE, toolbox};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn both_apis_answer_as_they_are_described() {

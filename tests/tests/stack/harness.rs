@@ -6,7 +6,7 @@ use std::process::{Child, Command, Output, Stdio};
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 use serde_json::Value;
 use tempfile::TempDir;
-use tidelog_tests::eventually;
+use tidelog_tests::{built, eventually};
 
 /// The repository.
 pub const WORKSPACE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
@@ -203,14 +203,6 @@ fn tidelog(folder: &Path) -> Command {
 /// Where the servers and tools lie that tests run.
 pub fn toolbox() -> PathBuf {
     Path::new(WORKSPACE).join(std::env::var_os("TIDELOG_TOOLBOX").unwrap_or(".toolbox".into()))
-}
-
-/// A program that lies beside the tests; `make test` builds it first.
-pub fn built(name: &str) -> PathBuf {
-    let tests = std::env::current_exe().unwrap();
-    let program = tests.ancestors().nth(2).unwrap().join(name);
-    assert!(program.exists(), "{} is missing: run `cargo build --workspace` first", program.display());
-    program
 }
 
 fn program(name: &str, folder: &Path) -> Command {

@@ -5,13 +5,12 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::Command;
 
-use rustix::process::Signal;
 use sqlx::PgPool;
 use sqlx::migrate::Migrator;
 use tempfile::TempDir;
-use tidelog_cli::local::{Process, command, free_port};
+use tidelog_cli::local::free_port;
 use tidelog_store::Tables;
-use tidelog_tests::{SECRET, eventually, shared_servers};
+use tidelog_tests::{SECRET, ServiceProcess, built, shared_servers};
 use uuid::Uuid;
 
 const WORKSPACE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
@@ -24,28 +23,12 @@ pub enum Release {
 }
 
 impl Release {
-    /// Where its programs lie; `make test` builds them.
-    fn folder(self) -> PathBuf {
-        let tests = std::env::current_exe().unwrap();
-        let built = tests.ancestors().nth(2).unwrap();
-        match self {
-            Self::This => built.to_owned(),
-            Self::Previous => {
-                let named = include_str!("../../../tools/previous-release.txt");
-                let commit = named.split_whitespace().nth(1).unwrap();
-                let folder = built.parent().unwrap().join("previous").join(commit);
-                assert!(
-                    folder.exists(),
-                    "the release before is not built: run `tools/previous-release {}`",
-                    built.parent().unwrap().display()
-                );
-                folder
-            }
-        }
-    }
-
+    /// One of its programs; `make test` builds them.
     fn program(self, name: &str) -> PathBuf {
-        self.folder().join(name)
+        match self {
+            Self::This => built(name),
+            Self::Previous => previous().join(name),
+        }
     }
 
     /// What it knows of the tables.
@@ -53,11 +36,24 @@ impl Release {
         match self {
             Self::This => Tables::new(Tables::of_this_release().migrations().to_vec()),
             Self::Previous => {
-                let migrations = Migrator::new(self.folder().join("migrations")).await.unwrap();
+                let migrations = Migrator::new(previous().join("migrations")).await.unwrap();
                 Tables::new(migrations.iter().cloned().collect())
             }
         }
     }
+}
+
+/// What `tools/previous-release` built.
+fn previous() -> PathBuf {
+    let named = include_str!("../../../tools/previous-release.txt");
+    let commit = named.split_whitespace().nth(1).unwrap();
+    let built = built("tidelog");
+    let target = built.ancestors().nth(2).unwrap();
+    let folder = target.join("previous").join(commit);
+    let advice =
+        format!("the release before is not built: run `tools/previous-release {}`", target.display());
+    assert!(folder.exists(), "{advice}");
+    folder
 }
 
 /// A database, subjects and an archive of its own.
@@ -72,7 +68,7 @@ pub struct Service {
     pub role: &'static str,
     /// Of a gateway: the public API.
     pub address: Option<SocketAddr>,
-    process: Process,
+    process: ServiceProcess,
 }
 
 impl Installation {
@@ -101,31 +97,15 @@ impl Installation {
 
     /// Starts a service and waits until it is ready.
     pub async fn start(&self, release: Release, role: &'static str) -> Service {
-        let (service, operations) = self.spawn(release, role);
-        let ready = format!("http://{operations}/readyz");
-        eventually(&format!("{role} of {release:?} is ready"), async || {
-            let answer = reqwest::get(&ready).await.ok()?;
-            answer.status().is_success().then_some(())
-        })
-        .await;
-        service
-    }
-
-    /// Starts a service, and returns where it tells how it is.
-    pub fn spawn(&self, release: Release, role: &'static str) -> (Service, SocketAddr) {
         let free = || SocketAddr::from(([127, 0, 0, 1], free_port().unwrap()));
-        let operations = free();
-        let mut start = command(release.program(&format!("tidelog-{role}")), false);
-        start.envs(&self.environment);
-        start
-            .env(format!("TIDELOG__{}__OPERATIONS_LISTEN", role.to_uppercase()), operations.to_string())
-            .env("TIDELOG__ADMIN__LISTEN", "127.0.0.1:0");
+        let mut environment = self.environment.clone();
+        environment.insert("TIDELOG__ADMIN__LISTEN", "127.0.0.1:0".to_owned());
         let address = (role == "gateway").then(free);
-        if let Some(address) = address {
-            start.env("TIDELOG__GATEWAY__LISTEN", address.to_string());
-        }
-        let log = self.folder.path().join(format!("{role}-{}.log", operations.port()));
-        (Service { role, address, process: Process::spawn(role, start, &log).unwrap() }, operations)
+        environment.extend(address.map(|address| ("TIDELOG__GATEWAY__LISTEN", address.to_string())));
+        let program = release.program(&format!("tidelog-{role}"));
+        let process = ServiceProcess::start(role, &program, self.folder.path(), environment);
+        process.is_ready().await;
+        Service { role, address, process }
     }
 
     /// Runs this release's `tidelog migrate`, and returns whether it succeeded and what it said.
@@ -141,14 +121,8 @@ impl Installation {
 impl Service {
     /// SIGTERM, and waits for its end.
     pub async fn stop(mut self) {
-        kill(&self.process, Signal::TERM);
-        let what = format!("{} stops", self.role);
-        let status = eventually(&what, async || self.process.exited().unwrap()).await;
-        assert!(status.success(), "{} ended with {status}: {}", self.role, self.process.last_words());
+        self.process.terminate();
+        let status = self.process.ended().await;
+        assert!(status.success(), "{} ended with {status}: {}", self.role, self.process.log());
     }
-}
-
-fn kill(process: &Process, signal: Signal) {
-    let pid = rustix::process::Pid::from_raw(process.id().cast_signed()).unwrap();
-    rustix::process::kill_process(pid, signal).unwrap();
 }

@@ -50,7 +50,7 @@ test: $(DENY) $(FUZZ_API) $(IMAGE_CHECKS) $(DEPLOY)
 	tools/previous-release $(TARGET)
 	cargo build $(TESTED) --bins --tests --examples
 	$(TARGET)/debug/tidelog toolbox
-	RUST_TEST_THREADS=$(TESTS_AT_ONCE) cargo test $(TESTED) --no-fail-fast 2>&1 | awk -f tools/sum-tests.awk
+	RUST_TEST_THREADS=$(TESTS_AT_ONCE) cargo test $(TESTED) --no-fail-fast 2>&1 | tools/sum-tests
 
 fmt:
 	cargo fmt --all

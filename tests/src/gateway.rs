@@ -27,6 +27,8 @@ pub(crate) struct Addresses {
 pub struct Gateway {
     /// Where its public API is.
     pub address: SocketAddr,
+    /// What it says at `/readyz`.
+    pub readiness: Readiness,
     shutdown: CancellationToken,
     task: JoinHandle<anyhow::Result<()>>,
 }
@@ -56,19 +58,22 @@ impl World {
     /// Starts another gateway, which the test stops.
     pub async fn gateway_to_stop(&self) -> Gateway {
         let shutdown = self.shutdown.child_token();
-        let (addresses, task) = spawn(&self.config, self.clock.clone(), shutdown.clone()).await;
-        Gateway { address: addresses.public, shutdown, task }
+        let readiness = Readiness::new(TOLERANCE);
+        let (addresses, task) =
+            spawn(&self.config, self.clock.clone(), readiness.clone(), shutdown.clone()).await;
+        Gateway { address: addresses.public, readiness, shutdown, task }
     }
 }
 
 /// Starts one with that configuration and clock; it stops with `shutdown`.
 pub(crate) async fn start(config: &Config, clock: Clock, shutdown: CancellationToken) -> Addresses {
-    spawn(config, clock, shutdown).await.0
+    spawn(config, clock, Readiness::new(TOLERANCE), shutdown).await.0
 }
 
 async fn spawn(
     config: &Config,
     clock: Clock,
+    readiness: Readiness,
     shutdown: CancellationToken,
 ) -> (Addresses, JoinHandle<anyhow::Result<()>>) {
     let bind = async || TcpListener::bind("127.0.0.1:0").await.expect("a free port");
@@ -96,7 +101,7 @@ async fn spawn(
         cors: section(config, "cors"),
         verifier,
         clock,
-        readiness: Readiness::new(TOLERANCE),
+        readiness,
     };
     let listeners = tidelog_gateway::Listeners { public, admin };
     (addresses, tokio::spawn(tidelog_gateway::run(listeners, deps, shutdown)))

@@ -3,6 +3,7 @@
 #![expect(clippy::panic, clippy::unwrap_used, reason = "what a test cannot do fails it")]
 
 mod lifecycle {
+    mod busy_pool;
     mod configuration;
     mod dependencies;
     mod gateway_stop;

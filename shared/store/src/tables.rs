@@ -180,9 +180,11 @@ pub enum NotReady {
 /// A look at the tables.
 pub type LookFuture = Pin<Box<dyn Future<Output = Result<(), NotReady>> + Send>>;
 
-/// Looks at them again and again, each time it is called.
+/// Looks at them again and again, each time it is called, with a connection of its own to where `pool` goes: one that waited for
+/// its turn among the work would take a busy service for one without a database.
 pub fn look(pool: &PgPool) -> impl Fn() -> LookFuture + Send + Sync + 'static + use<> {
-    let pool = pool.clone();
+    let options = pool.options().clone().max_connections(1);
+    let pool = options.connect_lazy_with((*pool.connect_options()).clone());
     move || {
         let pool = pool.clone();
         Box::pin(async move { ready(&pool).await })

@@ -120,7 +120,8 @@ fn about_connections(manifests: &[Value]) -> Vec<String> {
         .filter(|workload| workload.is_ours())
         .filter_map(|workload| {
             let config = load(manifests, workload).ok()?;
-            Some(most(manifests, workload) * value(&config, "database", "max_connections")?)
+            // One more of each looks whether the database works.
+            Some(most(manifests, workload) * (value(&config, "database", "max_connections")? + 1))
         })
         .sum::<u64>();
     let cluster = of_kind(manifests, "Cluster");

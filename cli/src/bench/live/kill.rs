@@ -36,12 +36,13 @@ impl Bench {
     async fn until_back(&self, connections: u64, began: Instant) -> Result<f64> {
         let deadline = began + PATIENCE;
         // First they notice.
-        while self.idle.connected.load(Ordering::Relaxed) == connections {
+        let connected = || self.idle.connected.load(Ordering::Relaxed);
+        while connected() == connections {
             ensure!(Instant::now() < deadline, "no connection ended with its gateway");
             sleep(BETWEEN_LOOKS).await;
         }
-        while self.idle.connected.load(Ordering::Relaxed) < connections {
-            ensure!(Instant::now() < deadline, "not all connections came back");
+        while connected() < connections {
+            ensure!(Instant::now() < deadline, "only {} of {connections} connections came back", connected());
             sleep(BETWEEN_LOOKS).await;
         }
         Ok(began.elapsed().as_secs_f64())

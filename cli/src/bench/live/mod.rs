@@ -32,8 +32,8 @@ use socket::Door;
 
 /// Connections that are opened at once.
 const OPENING: usize = 64;
-/// How long what must come may take.
-const PATIENCE: Duration = Duration::from_mins(1);
+/// How long what must come may take, on a machine that has much else to do.
+const PATIENCE: Duration = Duration::from_mins(3);
 const BETWEEN_LOOKS: Duration = Duration::from_millis(20);
 /// How long the gateway may rest before its memory is looked at, and how often.
 const SETTLING: Duration = Duration::from_secs(2);
@@ -140,7 +140,8 @@ impl Bench {
     async fn until_connected(&self, counts: &Counts, connections: usize) -> Result<()> {
         let deadline = Instant::now() + PATIENCE;
         while counts.connected.load(Ordering::Relaxed) < connections as u64 {
-            ensure!(Instant::now() < deadline, "not all of {connections} connections came to be");
+            let there = counts.connected.load(Ordering::Relaxed);
+            ensure!(Instant::now() < deadline, "only {there} of {connections} connections came to be");
             sleep(BETWEEN_LOOKS).await;
         }
         Ok(())

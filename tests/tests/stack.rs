@@ -18,6 +18,7 @@ mod stack {
     mod harness;
     mod live;
     mod replay;
+    mod restore;
     mod simulate;
     mod traces;
     mod up;

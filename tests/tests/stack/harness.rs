@@ -6,7 +6,7 @@ use std::process::{Child, Command, Output, Stdio};
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 use serde_json::Value;
 use tempfile::TempDir;
-use tidelog_tests::{built, eventually};
+use tidelog_tests::{Answer, Batch, built, eventually};
 
 /// The repository.
 pub const WORKSPACE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
@@ -106,6 +106,14 @@ impl Stack {
     pub async fn is_replaced(&self, role: &str, old: Pid) {
         let what = format!("{role} is started again");
         eventually(&what, async || self.running(role).filter(|now| *now != old)).await;
+    }
+
+    /// Pushes a batch to the space of the user whose token it prints.
+    pub async fn push(&self, batch: &Batch) -> Answer {
+        let facts = self.facts();
+        let url = format!("{}/v1/spaces/me/events", facts["gatewayUrl"].as_str().unwrap());
+        let request = reqwest::Client::new().post(url).bearer_auth(facts["token"].as_str().unwrap());
+        Answer::of(request.header("Content-Type", "application/x-ndjson").body(batch.body())).await
     }
 
     /// Runs `tidelog` in its folder.

@@ -2,6 +2,7 @@
 
 use rustix::process::{Signal, test_kill_process};
 use serde_json::Value;
+use tidelog_tests::Batch;
 
 use super::harness::{Stack, second_up};
 
@@ -50,15 +51,8 @@ async fn ctrl_c_stops_everything_and_the_data_stays() {
         assert!(facts[key].is_string(), "{key} in {facts}");
     }
     assert!(facts["operationsUrls"]["ingest"].is_string());
-    let push = async |stack: &Stack| {
-        let facts = stack.facts();
-        let url = format!("{}/v1/spaces/me/events", facts["gatewayUrl"].as_str().unwrap());
-        let batch = tidelog_tests::Batch::new("phone-1", 1, 5);
-        let request = reqwest::Client::new().post(url).bearer_auth(facts["token"].as_str().unwrap());
-        let request = request.header("Content-Type", "application/x-ndjson").body(batch.body());
-        tidelog_tests::Answer::of(request).await
-    };
-    push(&stack).await.expect_committed(Some((1, 5)));
+    let batch = Batch::new("phone-1", 1, 5);
+    stack.push(&batch).await.expect_committed(Some((1, 5)));
     each_service_tells_its_metrics(&facts).await;
 
     let second = second_up(stack.folder(), &[]);
@@ -73,7 +67,7 @@ async fn ctrl_c_stops_everything_and_the_data_stays() {
 
     stack.start_again().await;
     assert_eq!(stack.facts()["gatewayUrl"], facts["gatewayUrl"], "addresses stay");
-    push(&stack).await.expect_committed(None);
+    stack.push(&batch).await.expect_committed(None);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -146,13 +146,13 @@ impl Problem {
     pub fn from_database(cause: &sqlx::Error) -> Self {
         use tidelog_runtime::database::{DatabaseFault, classify};
         match classify(cause) {
-            // Said once for all by readiness, where it is away, and by the pool's metrics, where it is not.
-            DatabaseFault::Outage if matches!(cause, sqlx::Error::PoolTimedOut) => {
-                tracing::debug!("no connection to the database was free in time");
-                Self::new(Refusal::Overloaded, "the log cannot be read just now")
-            }
             DatabaseFault::Outage | DatabaseFault::Conflict => {
-                tracing::warn!(error = cause as &dyn std::error::Error, "the database did not answer");
+                if matches!(cause, sqlx::Error::PoolTimedOut) {
+                    // Said once for all by readiness, where it is away, and by the pool's metrics, where it is not.
+                    tracing::debug!("no connection to the database was free in time");
+                } else {
+                    tracing::warn!(error = cause as &dyn std::error::Error, "the database did not answer");
+                }
                 Self::new(Refusal::Overloaded, "the log cannot be read just now")
             }
             DatabaseFault::Poison | DatabaseFault::Defect => Self::internal(cause),
